@@ -1,0 +1,347 @@
+"""The nouns, frozen, and the errors named for what happened. Refuses to know clocks, files or processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Goal = Literal["min", "max"]
+Kind = Literal["artefact", "function", "command"]
+Trust = Literal["judged", "judged-weak", "unprotected", "self-reported"]
+Ruling = Literal["accepted", "rejected", "quarantined"]
+ReasonCode = Literal["wrong_answer", "malformed", "over_limit", "timeout", "crashed", "forged"]
+State = Literal["claimed", "submitted", "judged", "abandoned"]
+Outcome = Literal["improved", "equal", "worse", "rejected", "quarantined", "none"]
+End = Literal["finished", "limit", "timeout", "interrupted", "failed", "budget"]
+Move = Literal["seed", "select", "explore", "pivot", "migrate", "restart", "continue"]
+
+Files = Mapping[str, bytes]
+"""A folder as a value: POSIX relative path (UTF-8) to content; modes are not kept."""
+
+TRUST_ORDER: tuple[Trust, ...] = ("self-reported", "unprotected", "judged-weak", "judged")
+"""Weakest first; a lower level never replaces a higher best."""
+
+
+class KernelFactoryError(Exception):
+    """Whatever this package raises on purpose. `exit_code` is what a command ends with (contract: 2 is bad input)."""
+
+    exit_code = 2
+
+
+class BadInput(KernelFactoryError):
+    """What was given cannot be used; the message is one line and says what to do."""
+
+
+class BadProblem(BadInput):
+    """A problem folder cannot be used; the message names the file, the line and the key."""
+
+
+class BadIntake(BadInput):
+    """A folder holds what may not be read (link, FIFO, too large, a name that is not UTF-8)."""
+
+
+class LostClaim(KernelFactoryError):
+    """The token names no attempt that is still open (lease over, already handed in, or never given)."""
+
+
+class Refused(KernelFactoryError):
+    """A verb was asked for that this caller may not have now (flood, unknown verb, somebody else's token)."""
+
+
+class AgentFailed(KernelFactoryError):
+    """The agent ended without doing its work; `usage` is what it had spent by then."""
+
+    def __init__(self, message: str, usage: Usage | None = None) -> None:
+        super().__init__(message)
+        self.usage = usage if usage is not None else Usage()
+
+
+class UsageLimit(AgentFailed):
+    """The agent's account is at its limit, until `until` (epoch seconds; None when it did not say)."""
+
+    def __init__(self, message: str, until: float | None = None, usage: Usage | None = None) -> None:
+        super().__init__(message, usage)
+        self.until = until
+
+
+class Rejected(KernelFactoryError):
+    """Raised by a ruler: this artefact is no valid program. `code` is one of ReasonCode; `reason` is one line
+    without inputs or expected values."""
+
+    def __init__(self, code: ReasonCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+# ── the problem ──────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What is counted: `goal` says which way is better; `impossible`: at or beyond it a person must look;
+    `reference`: published scores, by name."""
+
+    name: str
+    unit: str
+    goal: Goal
+    impossible: float | None = None
+    reference: tuple[tuple[str, float], ...] = ()
+
+    def better(self, a: float, b: float) -> bool:
+        """Is score `a` strictly better than `b`?"""
+        return a < b if self.goal == "min" else a > b
+
+    def beyond_possible(self, score: float) -> bool:
+        return self.impossible is not None and not self.better(self.impossible, score)
+
+    def reached(self, score: float, target: float) -> bool:
+        return not self.better(target, score)
+
+
+@dataclass(frozen=True, slots=True)
+class Produce:
+    """How the jailed candidate writes its artefact to `$KF_ARTEFACT_FD`. `quick`: arguments added for a quick try.
+    Sizes in bytes."""
+
+    command: tuple[str, ...]
+    seconds: float = 60.0
+    memory: int = 2 << 30
+    artefact_bytes: int = 32 << 20
+    quick: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Which trusted function measures an artefact ("file:function" under judge/) and on how many inputs;
+    `seconds` bounds one call, `memory` (bytes) the ruler's process. `quick`: function for a quick try, or None."""
+
+    ruler: str
+    screen: int = 8
+    confirm: int = 64
+    seconds: float = 60.0
+    memory: int = 2 << 30
+    quick: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One behaviour measure with its range; diversity bins candidates along it."""
+
+    name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem folder, locked by the digest of everything in it. `folder` is where this copy lies;
+    `task` is the text for agents; `seed` the files agents start from; `editable` globs under the seed."""
+
+    name: str
+    folder: str
+    digest: str
+    task: str
+    seed: Files
+    editable: tuple[str, ...]
+    kind: Kind
+    metric: Metric
+    measure: Measure
+    produce: Produce | None = None
+    axes: tuple[Axis, ...] = ()
+    private: bool = False
+    web: bool = True
+
+
+# ── verdicts ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a ruler answers for a valid artefact. `measures` are the behaviour axes (and may hold more numbers);
+    `instruments` is JSON for the agent's eyes; `flags` are (rule, where, text) for a person's."""
+
+    score: float
+    measures: Mapping[str, float] = field(default_factory=dict)
+    instruments: Mapping[str, Any] = field(default_factory=dict)
+    flags: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A tripwire that fired: for the person and the record, never for an agent."""
+
+    rule: str
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ruler:
+    """Which ruler made a verdict: its backend ("c", "python", …) and the digest of all that decides."""
+
+    backend: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the judge says of one tree. `score` is None unless accepted or quarantined. `inputs` is how many inputs
+    it was measured on; `confirmed` that it passed the confirmation. `seconds` is judge time, wall."""
+
+    verdict: Ruling
+    score: float | None
+    problem: str
+    digest: str
+    tree: str
+    jail: str
+    trust: Trust
+    ruler: Ruler
+    seconds: float = 0.0
+    inputs: int = 0
+    confirmed: bool = False
+    reason: str | None = None
+    reason_code: ReasonCode | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
+    instruments: Mapping[str, Any] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
+
+
+# ── attempts ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an agent spent. `dollars` None: unknown price, which is not zero."""
+
+    seconds: float = 0.0
+    tokens: int = 0
+    dollars: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one attempt may use: wall seconds and the number of measurements."""
+
+    seconds: float
+    measurements: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a policy decided, and why, in words. `parent` and `inspirations` are attempt numbers (0 is the seed)."""
+
+    parent: int
+    island: int
+    reason: str
+    move: Move = "select"
+    inspirations: tuple[int, ...] = ()
+    share_notes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the record as the population folds it, in recorded order (`seq`).
+
+    seeded: the seed was judged (attempt 0). claimed: parent, island, move. judged: outcome, score, tree, measures, trust
+    (score None: no valid program). abandoned: nothing came of it. rejudged: an old attempt's result got a new score
+    (None: it no longer stands)."""
+
+    seq: int
+    kind: Literal["seeded", "claimed", "judged", "abandoned", "rejudged"]
+    attempt: int
+    parent: int | None
+    island: int
+    move: Move
+    outcome: Outcome | None = None
+    score: float | None = None
+    tree: str | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
+    trust: Trust = "judged"
+    confirmed: bool = False
+    flagged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A judged, valid program: the result of attempt `attempt` (0: the seed)."""
+
+    attempt: int
+    score: float
+    tree: str
+    measures: Mapping[str, float]
+    trust: Trust
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """The progress.md that attempt `attempt` left; hostile text, to be quoted only."""
+
+    attempt: int
+    outcome: Outcome
+    score: float | None
+    text: str
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a claim gives a worker: everything needed to lend a workspace. `files` is the seed overlaid with the
+    parent's editable files; `inspirations` the editable files of other candidates, by attempt."""
+
+    attempt: int
+    token: str
+    island: int
+    parent: int
+    parent_score: float
+    best_score: float
+    brief: str
+    files: Files
+    limits: Limits
+    move: Move
+    reason: str
+    inspirations: Mapping[int, Files] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a worker hands in: editable files (None: could not be read, `fault` says why), notes, usage, how it ended."""
+
+    files: Files | None
+    notes: str
+    usage: Usage
+    end: End
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One judged snapshot as the record holds it. `number` counts within the attempt, from 1."""
+
+    measurement: int
+    attempt: int
+    number: int
+    at: float
+    verdict: Verdict
+    commit: str | None = None
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What was asked when an experiment was made (also written to experiment.toml). `agents` are SPECs
+    (`name[@model][:slots]`); `created_at` epoch seconds; `seed` drives every policy choice, never the judge."""
+
+    name: str
+    problem: str
+    digest: str
+    metric: Metric
+    axes: tuple[Axis, ...]
+    policy: str
+    islands: int
+    seed: int
+    created_at: float
+    agents: tuple[str, ...] = ()
+    private: bool = False
