@@ -1,0 +1,163 @@
+"""How things look: foreign text made harmless, numbers, times, tables, JSON. Knows no experiment and reads no file."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kernelfactory.model import Metric
+
+_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+
+STYLES = {
+    "improved": "green",
+    "accepted": "green",
+    "ok": "green",
+    "equal": "cyan",
+    "rejected": "yellow",
+    "quarantined": "magenta",
+    "failed": "red",
+    "wrong": "red",
+}
+"""Words that mean something at a glance, and their colour."""
+
+
+def plain(text: str) -> str:
+    """`text` without control, escape, bidi and other invisible characters; line ends and tabs (as spaces) stay."""
+    lines = text.replace("\r\n", "\n").expandtabs(4).split("\n")
+    return "\n".join("".join(c for c in line if unicodedata.category(c) not in _HIDDEN) for line in lines)
+
+
+def one_line(text: str, length: int = 0) -> str:
+    """`text` made harmless, on one line, cut to `length` characters where that is given."""
+    line = " ".join(plain(text).split())
+    return line if not length or len(line) <= length else line[: max(1, length - 1)] + "…"
+
+
+# ── numbers ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def number(value: float | None, places: int = 3) -> str:
+    """`147734` as `147,734`; up to `places` decimals where there are any; `-` for none."""
+    if value is None:
+        return "-"
+    if float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.{places}f}" if abs(value) >= 10**-places else f"{value:.2e}"
+
+
+def score(value: float | None, metric: Metric) -> str:
+    """A score with its unit."""
+    return f"{number(value)} {metric.unit}".rstrip() if value is not None else "-"
+
+
+def gain(value: float, baseline: float) -> str:
+    """How far `value` is from `baseline`, in words: `15.9 % lower`. Against a baseline of 0 there is no percentage."""
+    word = "lower" if value < baseline else "higher"
+    return f"{100 * abs(value - baseline) / abs(baseline):.1f} % {word}" if baseline else f"{number(abs(value))} {word}"
+
+
+def clock(seconds: float | None) -> str:
+    """Seconds as `0:42`, `12:05` or `3:07:11`."""
+    if seconds is None:
+        return "-"
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def money(dollars: float | None) -> str:
+    """Dollars; an unknown price is said to be unknown."""
+    return "price unknown" if dollars is None else f"${dollars:,.2f}"
+
+
+def size(count: float) -> str:
+    """Bytes as people read them."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError("unreachable")
+
+
+def stamp(epoch: float | None) -> str | None:
+    """Epoch seconds as ISO-8601 UTC."""
+    if epoch is None:
+        return None
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# ── output ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def console(error: bool = False) -> Console:
+    """A rich console that never reads markup out of text; honours NO_COLOR, and on a pipe never wraps."""
+    from rich.console import Console
+
+    made = Console(stderr=error, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    if not made.is_terminal:
+        made.width = 10_000
+    return made
+
+
+def say(*lines: str) -> None:
+    """Plain lines on stdout."""
+    for line in lines:
+        print(line)
+
+
+def warn(line: str) -> None:
+    """One line on stderr, loud on a terminal."""
+    if sys.stderr.isatty():
+        console(error=True).print(line, style="bold yellow")
+    else:
+        print(line, file=sys.stderr)
+
+
+def document(value: Any) -> None:
+    """The one JSON document of a `--json` command, on stdout. Not-a-number never gets there: JSON has none."""
+    print(json.dumps(value, default=_jsonable, allow_nan=False))
+
+
+def _jsonable(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    return str(value)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> None:
+    """Rows under `heads` on stdout: coloured on a terminal, aligned plain lines on a pipe. Columns named in `left` are
+    text, the others numbers (right-aligned). Cells are made harmless."""
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    screen = console()
+    if screen.is_terminal:
+        _rich_table(screen, heads, cells, left)
+        return
+    widths = [max(len(head), *(len(row[i]) for row in cells)) if cells else len(head) for i, head in enumerate(heads)]
+    for row in (list(heads), *cells):
+        aligned = (c.ljust(w) if h in left else c.rjust(w) for c, w, h in zip(row, widths, heads, strict=True))
+        print("  ".join(aligned).rstrip())
+
+
+def _rich_table(screen: Console, heads: Sequence[str], cells: list[list[str]], left: Sequence[str]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=box.SIMPLE_HEAD, header_style="dim", padding=(0, 1), pad_edge=False)
+    for head in heads:
+        made.add_column(head, justify="left" if head in left else "right", no_wrap=True, overflow="ellipsis")
+    for row in cells:
+        made.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+    screen.print(made)
