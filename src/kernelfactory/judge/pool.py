@@ -1,0 +1,188 @@
+"""The ruler's processes: started in the jail, kept warm, one per judging at a time. Passes bytes and checks their form;
+decides nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from kernelfactory.jail import Jail, Spec
+from kernelfactory.process import Child, spawn
+
+import kernelfactory
+from kernelfactory.model import KernelFactoryError, Problem
+
+FRAME = struct.Struct(">IQ")
+ANSWER_BYTES = 1 << 20
+PIPE_BYTES = 1 << 20
+START_SECONDS = 60.0
+_HOST = Path(__file__).with_name("ruler_host.py")
+_PACKAGE = Path(kernelfactory.__file__).parent
+
+
+class JudgeFailed(KernelFactoryError):
+    """The problem's ruler failed, not the candidate: no verdict was reached. Its author must correct it."""
+
+
+class HostDied(Exception):
+    """A ruler's process ended, or spoke out of turn."""
+
+
+class HostSlow(Exception):
+    """A ruler's process did not answer in its time."""
+
+
+def start_host(problem: Problem, jail: Jail) -> Host:
+    """A new ruler process for a problem, ready. Raises JudgeFailed when the ruler does not load."""
+    folder = os.path.join(problem.folder, "judge")
+    name = problem.measure.ruler.partition(":")[0]
+    spec = Spec(
+        argv=(sys.executable, "-I", "-B", str(_HOST), str(_PACKAGE.parent), folder, name),
+        read=((folder, folder), (str(_PACKAGE), str(_PACKAGE))),
+        env={"LANG": "C.UTF-8"},
+        cwd="/",
+        memory=problem.measure.memory,
+    )
+    launch = jail.command(spec)
+    return Host(spawn(launch.argv, env=launch.env, pass_fds=launch.pass_fds), problem.name)
+
+
+class Host:
+    """One ruler process. Not thread-safe: the pool lends it to one judging at a time."""
+
+    def __init__(self, child: Child, problem: str) -> None:
+        self._child = child
+        self._in, self._out = child.stdin.fileno(), child.stdout.fileno()
+        for end in (self._in, self._out):
+            os.set_blocking(end, False)
+            with suppress(OSError):  # a larger pipe is only faster
+                fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self._late = b""
+        try:
+            self.hello = self._receive(time.monotonic() + START_SECONDS)
+        except (HostDied, HostSlow) as error:
+            self.close()
+            raise JudgeFailed(f"the ruler of {problem} does not start ({error}); run: kf check {problem}") from None
+        if "fault" in self.hello:
+            self.close()
+            raise JudgeFailed(f"the ruler of {problem} does not load: {self.hello['fault']}")
+
+    def ask(self, request: Mapping[str, Any], artefact: bytes, seconds: float) -> dict[str, Any]:
+        """Send one request with an artefact; the answer as the host gave it. Raises HostDied, HostSlow: then the
+        process is of no more use."""
+        deadline = time.monotonic() + seconds
+        header = json.dumps(request).encode()
+        for part in (FRAME.pack(len(header), len(artefact)) + header, artefact):
+            self._write(part, deadline)
+        return self._receive(deadline)
+
+    def close(self) -> None:
+        self._child.kill()
+        self._child.wait()
+
+    def _write(self, data: bytes, deadline: float) -> None:
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[os.write(self._in, left) :]
+            except BlockingIOError:
+                _wait(self._in, select.POLLOUT, deadline)
+            except BrokenPipeError:
+                raise HostDied("it has ended") from None
+
+    def _receive(self, deadline: float) -> dict[str, Any]:
+        header, payload = FRAME.unpack(self._read(FRAME.size, deadline))
+        if header > ANSWER_BYTES or payload:
+            raise HostDied("its answer is too long")
+        try:
+            answer = json.loads(self._read(header, deadline))
+        except (ValueError, RecursionError):
+            raise HostDied("its answer is not JSON") from None
+        if not isinstance(answer, dict):
+            raise HostDied("its answer is not an object")
+        return answer
+
+    def _read(self, count: int, deadline: float) -> bytes:
+        parts: list[bytes] = []
+        while count:
+            try:
+                part = os.read(self._out, count)
+            except BlockingIOError:
+                _wait(self._out, select.POLLIN, deadline)
+                continue
+            if not part:
+                raise HostDied("it has ended")
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+
+def _wait(end: int, event: int, deadline: float) -> None:
+    poll = select.poll()
+    poll.register(end, event)
+    left = deadline - time.monotonic()
+    if left <= 0 or not poll.poll(left * 1000):
+        raise HostSlow("it took too long")
+
+
+class Pool:
+    """Hosts that wait for work. `start` makes one; at most `keep` idle ones are kept. Thread-safe."""
+
+    def __init__(self, start: Callable[[], Host], keep: int) -> None:
+        self._start = start
+        self._keep = keep
+        self._idle: list[Host] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def hello(self) -> dict[str, Any]:
+        """What a host says of its ruler when it starts."""
+        host = self._take()
+        self._give(host)
+        return host.hello
+
+    def ask(self, function: str, inputs: Sequence[int], artefact: bytes, seconds: float) -> dict[str, Any]:
+        """Have an artefact measured; a host that dies is replaced, once. Raises HostSlow, HostDied."""
+        request = {"function": function, "inputs": list(inputs)}
+        for last in (False, True):
+            host = self._take()
+            try:
+                answer = host.ask(request, artefact, seconds)
+            except BaseException as error:
+                host.close()
+                if last or not isinstance(error, HostDied):
+                    raise
+            else:
+                self._give(host)
+                return answer
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """End every idle host; one at work ends when its judging does."""
+        with self._lock:
+            self._closed, idle, self._idle = True, self._idle, []
+        for host in idle:
+            host.close()
+
+    def _take(self) -> Host:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._start()
+
+    def _give(self, host: Host) -> None:
+        with self._lock:
+            if not self._closed and len(self._idle) < self._keep:
+                self._idle.append(host)
+                return
+        host.close()

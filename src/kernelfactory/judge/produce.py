@@ -1,0 +1,98 @@
+"""From a candidate's files to its artefact: a fresh folder, the jail, one pipe. Believes nothing but the bytes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernelfactory.jail import Jail, Spec
+from kernelfactory.process import Finished
+
+from kernelfactory import files
+from kernelfactory.judge.tripwires import clean
+from kernelfactory.model import Files, Problem, Produce, ReasonCode
+from kernelfactory.problem import is_editable
+
+OUTPUT_BYTES = 1 << 20
+TAIL_BYTES = 2048
+_VERDICT = re.compile(rb'\s*\{\s*"(?:verdict|score|accepted)"\s*:')
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No artefact, or none that measures: why, and the last words of the candidate's own output, cleaned."""
+
+    code: ReasonCode
+    reason: str
+    said: str = ""
+
+
+def graft(problem: Problem, candidate: Files) -> dict[str, bytes]:
+    """The pristine seed with its editable files replaced by the candidate's; whatever else a candidate holds is
+    dropped, and an editable file that it lacks is gone."""
+    pristine = {name: data for name, data in problem.seed.items() if not is_editable(name, problem.editable)}
+    return {**pristine, **{name: data for name, data in candidate.items() if is_editable(name, problem.editable)}}
+
+
+def artefact(problem: Problem, tree: Files, jail: Jail, scratch: Path, extra: Sequence[str] = ()) -> bytes | Refusal:
+    """What a grafted tree produces. Without [produce] it is the one editable file."""
+    if problem.produce is None:
+        return _the_file(problem, tree)
+    folder = tempfile.mkdtemp(prefix="produce-", dir=scratch)
+    try:
+        os.chmod(folder, 0o755)
+        files.write_tree(folder, tree)
+        return _read(problem.produce, _run(problem.produce, folder, jail, extra))
+    finally:
+        shutil.rmtree(folder)
+
+
+def _the_file(problem: Problem, tree: Files) -> bytes | Refusal:
+    found = [data for name, data in tree.items() if is_editable(name, problem.editable)]
+    if len(found) != 1:
+        return Refusal("malformed", f"the candidate must hold exactly one file, {problem.editable[0]}")
+    return found[0] or Refusal("malformed", f"{problem.editable[0]} is empty")
+
+
+def _run(produce: Produce, folder: str, jail: Jail, extra: Sequence[str]) -> Finished:
+    word, *arguments = (*produce.command, *extra)
+    argv = (*interpreter(), *arguments) if word == "python" else (word, *arguments)
+    spec = Spec(
+        argv=argv,
+        read=((folder, folder),),
+        env={"LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "HOME": "/tmp", "PATH": "/usr/bin:/bin"},
+        cwd=folder,
+        seconds=produce.seconds,
+        memory=produce.memory,
+    )
+    return jail.run(spec, output_bytes=OUTPUT_BYTES, data_fd_env="KF_ARTEFACT_FD", data_bytes=produce.artefact_bytes)
+
+
+def interpreter() -> tuple[str, ...]:
+    """The factory's interpreter as candidates get it: its standard library and the folder they lie in, no
+    site-packages, no byte code files; equal dictionaries and sets in every run."""
+    return (os.path.realpath(sys.executable), "-s", "-S", "-B")
+
+
+def _read(produce: Produce, ended: Finished) -> bytes | Refusal:
+    said = clean(ended.stderr[-TAIL_BYTES:].decode("utf-8", "replace"))
+    if ended.timed_out:
+        return Refusal("timeout", f"producing the artefact took longer than {produce.seconds:g} seconds", said)
+    if ended.overflow or len(ended.data) > produce.artefact_bytes:
+        return Refusal("over_limit", "the output or the artefact is larger than allowed", said)
+    if ended.returncode != 0:
+        return Refusal("crashed", f"producing the artefact ended with status {ended.returncode}", said)
+    if not ended.data:
+        return Refusal("malformed", "no artefact came out", said)
+    return ended.data
+
+
+def imitates_verdict(data: bytes) -> bool:
+    """Is this artefact a verdict's JSON instead of a program?"""
+    return _VERDICT.match(data[:200]) is not None

@@ -1,0 +1,96 @@
+"""The program in the ruler's own process: loads a problem's ruler, answers requests. Never sees candidate code, only
+artefacts as bytes; never decides (its parent checks every number).
+
+Run as a script: ruler_host.py PACKAGE_PARENT JUDGE_FOLDER FILE. Both directions speak frames on stdin and stdout:
+4 bytes length of a JSON header and 8 bytes length of a payload (both big-endian), the header, the payload.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import struct
+import sys
+import traceback
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, BinaryIO
+
+FRAME = struct.Struct(">IQ")
+
+
+def main(argv: list[str]) -> int:
+    """Say which ruler this is, then answer requests until stdin ends."""
+    parent, folder, name = argv
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a ruler prints is no answer
+    requests = os.fdopen(0, "rb", closefd=False)
+    try:
+        sys.path[:0] = [folder, parent]
+        ruler = _load(folder, name)
+        hello = {"backend": str(getattr(ruler, "BACKEND", "python")), "identity": str(getattr(ruler, "IDENTITY", ""))}
+    except Exception as error:
+        _send(answers, {"fault": _said(error)})
+        return 1
+    _send(answers, hello)
+    dice = random.SystemRandom()
+    while (head := requests.read(FRAME.size)) and len(head) == FRAME.size:
+        header, payload = FRAME.unpack(head)
+        request = json.loads(requests.read(header))
+        _send(answers, _answer(ruler, request, requests.read(payload), dice))
+    return 0
+
+
+def _load(folder: str, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, os.path.join(folder, f"{name}.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no module in judge/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _answer(ruler: ModuleType, request: dict[str, Any], artefact: bytes, dice: random.Random) -> dict[str, Any]:
+    """Measure one artefact on each number of inputs asked for, in order; the first rejection ends it."""
+    from kernelfactory.model import Rejected
+
+    try:
+        measure: Callable[..., Any] = getattr(ruler, request["function"])
+        return {"measured": [_plain(measure(artefact, dice, inputs)) for inputs in request["inputs"]]}
+    except Rejected as rejected:
+        return {"rejected": str(rejected.code), "reason": str(rejected.reason)}
+    except MemoryError:
+        return {"rejected": "over_limit", "reason": "measuring it needs more memory than the ruler may use"}
+    except Exception as error:
+        return {"fault": _said(error)}
+
+
+def _plain(measured: Any) -> dict[str, Any]:
+    """A Measured as JSON values; raises ValueError or TypeError for what JSON cannot say (NaN, objects)."""
+    plain = {
+        "score": measured.score,
+        "measures": dict(measured.measures),
+        "instruments": dict(measured.instruments),
+        "flags": [list(flag) for flag in measured.flags],
+    }
+    json.dumps(plain, allow_nan=False)
+    return plain
+
+
+def _said(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "?"
+    return f"{type(error).__name__}: {error} ({where})"[:500]
+
+
+def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
+    data = json.dumps(answer).encode()
+    answers.write(FRAME.pack(len(data), 0) + data)
+    answers.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
