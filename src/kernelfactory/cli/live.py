@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -105,7 +104,7 @@ class _Picture:
 def view(now: Progress, width: int, height: int) -> RenderableType:
     """The whole picture, `width` columns wide and at most `height` lines tall (long tables are cut, and say so)."""
     wide, alarms = width >= WIDE, _alarms(now)
-    room = max(7, height - (13 if wide else 16) - len(alarms))
+    room = max(7, height - (12 if wide else 14) - len(alarms))
     rows = max(len(now.islands), len(now.slots)) if wide else len(now.islands) + len(now.slots)
     chart_rows = min(8, max(3, room - rows))
     tables = room - chart_rows
@@ -189,7 +188,7 @@ def _shade(lines: Sequence[str], row: int) -> Text:
 
 def _grid(**columns: int) -> Table:
     """A table with fixed widths, so that the picture stands still; a negative width is a left-justified column."""
-    made = Table(box=box.SIMPLE_HEAD, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    made = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
     for name, width in columns.items():
         side: Literal["left", "right"] = "left" if width < 0 else "right"
         made.add_column(name.replace("_", " "), justify=side, no_wrap=True, width=abs(width), overflow="ellipsis")

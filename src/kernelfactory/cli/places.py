@@ -1,0 +1,81 @@
+"""Where experiments lie: new folders, the state folder, and which experiment is the latest. Opens no record."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from kernelfactory.model import BadInput
+
+LATEST = "latest"
+
+
+def state_folder() -> Path:
+    """`$KF_STATE`, else `$XDG_STATE_HOME/kernelfactory`, else `~/.local/state/kernelfactory`."""
+    if named := os.environ.get("KF_STATE"):
+        return Path(named)
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "kernelfactory"
+
+
+def remember(folder: Path) -> None:
+    """`folder` is now the latest experiment. A state folder that cannot be written costs only this convenience."""
+    from kernelfactory.files import write_atomic
+
+    state = state_folder()
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomic(state / LATEST, os.fsencode(folder.resolve()) + b"\n")
+    except OSError as error:
+        from kernelfactory.cli.terminal import warn
+
+        warn(f"kf: cannot remember this experiment in {state} ({error.strerror}): name its folder in later commands")
+
+
+def experiment(folder: Path | None) -> Path:
+    """The experiment meant: the folder named, else the latest one made. Raises BadInput when it is none."""
+    if folder is None:
+        folder = _latest()
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such folder; give the folder of an experiment (kf run makes one)")
+    if not (folder / "record.db").exists():
+        raise BadInput(f"{folder} is no experiment (it holds no record.db); give the folder of one (kf run makes one)")
+    return folder
+
+
+def _latest() -> Path:
+    try:
+        named = (state_folder() / LATEST).read_bytes()
+    except OSError:
+        raise BadInput("no experiment was made here yet: kf demo makes one, or name a folder") from None
+    folder = Path(os.fsdecode(named.rstrip(b"\n")))
+    if not folder.is_dir():
+        raise BadInput(f"the latest experiment, {folder}, is gone: name another folder")
+    return folder
+
+
+def new_folder(named: Path | None, problem: str) -> Path:
+    """Where a new experiment goes: the folder named, else `experiments/<problem>-<time>`. Raises BadInput when it is in use."""
+    if named is None:
+        return _unused(Path("experiments") / f"{problem}-{time.strftime('%Y%m%d-%H%M%S')}")
+    if named.exists() and not named.is_dir():
+        raise BadInput(f"{named} is a file: name a new folder with --dir")
+    if named.is_dir() and any(named.iterdir()):
+        go_on = f", or go on with it: kf resume {named}" if (named / "record.db").exists() else ""
+        raise BadInput(f"{named} is not empty: name a new folder with --dir{go_on}")
+    return named
+
+
+def _unused(folder: Path) -> Path:
+    candidate, count = folder, 1
+    while candidate.exists():
+        count += 1
+        candidate = folder.with_name(f"{folder.name}-{count}")
+    return candidate
+
+
+def shown(folder: Path) -> str:
+    """A path as short as it can be said from here."""
+    full, here = folder.resolve(), Path.cwd()
+    return str(full.relative_to(here)) if full.is_relative_to(here) else str(full)
