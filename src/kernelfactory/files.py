@@ -107,9 +107,7 @@ class _Reader:
                 names.append(entry.name)
         return iter(sorted(names))
 
-    def _entry(
-        self, folder: int, path: tuple[str, ...], named: frozenset[_State], swept: frozenset[_State]
-    ) -> None:
+    def _entry(self, folder: int, path: tuple[str, ...], named: frozenset[_State], swept: frozenset[_State]) -> None:
         whole = () in _open_states(named | swept)
         try:
             mode = os.stat(path[-1], dir_fd=folder, follow_symlinks=False).st_mode

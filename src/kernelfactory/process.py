@@ -1,0 +1,469 @@
+"""Starts processes and ends them, whole trees of them. Refuses shells, inherited environments and leftovers."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from kernelfactory.model import KernelFactoryError
+
+MARK = "KF_TREE"
+_CHUNK = 1 << 18
+_LINE = 1 << 16
+
+
+class Ended(KernelFactoryError):
+    """The child is gone (or closed its end) before it answered."""
+
+
+class Silent(KernelFactoryError):
+    """The child did not answer (or did not read) in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a process ended. `returncode` is negative for a signal; `seconds` wall; `data` came over the extra pipe.
+    `overflow`: an output passed its cap; `timed_out`, `stopped`: why it was killed."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+    timed_out: bool = False
+    overflow: bool = False
+    data: bytes = b""
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is rarely asked for. `output_bytes` caps stdout and stderr each; passing it kills, unless `keep_going`
+    (then the rest is dropped). `on_line` gets each line of stdout, in the caller's thread. `data_fd_env` names a
+    variable that tells the child the descriptor of an extra pipe, read up to `data_bytes`. `user`: numeric uid (and
+    gid) to become, for root. `prepare` runs in the thread that forks, before it does. `contained`: the command
+    holds its own tree (a PID namespace that dies with it), so that nothing needs to be searched for at the end."""
+
+    cwd: str = "/"
+    output_bytes: int = 1 << 20
+    keep_going: bool = False
+    on_line: Callable[[str], None] | None = None
+    data_fd_env: str | None = None
+    data_bytes: int = 0
+    pass_fds: tuple[int, ...] = ()
+    user: int | None = None
+    prepare: Callable[[], None] | None = None
+    contained: bool = False
+
+
+PLAIN = Options()
+
+
+# ── trees of processes ───────────────────────────────────────────────────────────────────────────
+
+
+def _stat(pid: int) -> tuple[str, int, int] | None:
+    """(state, parent, session) of a process, from /proc; None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read().rpartition(b") ")[2].split()
+    except OSError:
+        return None
+    return fields[0].decode(), int(fields[1]), int(fields[3])
+
+
+def _marked(pid: int, mark: bytes) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            return mark in file.read()
+    except OSError:
+        return False
+
+
+def _members(root: int, mark: bytes) -> set[int]:
+    """The living processes of a tree: descendants of `root`, its session, and whoever carries the mark."""
+    if not os.path.isdir("/proc/self"):
+        return set()
+    found = {int(name): stat for name in os.listdir("/proc") if name.isdigit() and (stat := _stat(int(name)))}
+    members = {root}
+    for pid, (_, parent, session) in sorted(found.items()):
+        if session == root or (parent != 2 and _marked(pid, mark)):
+            members.add(pid)
+    grown = True
+    while grown:
+        more = {pid for pid, (_, parent, _) in found.items() if parent in members} - members
+        members |= more
+        grown = bool(more)
+    return {pid for pid in members if pid in found and found[pid][0] not in "ZX"}
+
+
+def _end_tree(root: int, mark: bytes) -> None:
+    """Kill until nobody is left. A process that leaves the session, is orphaned and clears its environment can
+    escape: only a PID namespace holds those (see the jail)."""
+    for _ in range(200):
+        members = _members(root, mark)
+        for pid in members:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(root, signal.SIGKILL)
+        if not members:
+            return
+        time.sleep(0.001)
+
+
+# ── one child ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Child:
+    """A running process with its tree. The thread that forked it stays until it ends: a parent-death signal asked
+    for by the child (bubblewrap's --die-with-parent) follows that thread, see prctl(2)."""
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], fds: tuple[int, int, int], options: Options):
+        self._mark = secrets.token_hex(12)
+        self._contained = options.contained
+        self._lock = threading.Lock()
+        self._talk = threading.Lock()
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._error: BaseException | None = None
+        self.over, over = os.pipe()
+        self.stdin = self.stdout = -1
+        environment = dict(env) if self._contained else {**env, MARK: self._mark}
+        started = threading.Event()
+
+        def keep() -> None:
+            try:
+                if options.prepare is not None:
+                    options.prepare()
+                self._popen = _fork(list(argv), environment, fds, options)
+            except BaseException as error:
+                self._error = error
+            started.set()
+            if self._popen is not None:
+                os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOWAIT)
+            os.close(over)
+
+        threading.Thread(target=keep, daemon=True, name="keeper").start()
+        started.wait()
+        if self._popen is None:
+            os.close(self.over)
+            raise self._error or Ended("the process never started")
+
+    @property
+    def pid(self) -> int:
+        if self._popen is None:
+            raise Ended("the process never started")
+        return self._popen.pid
+
+    def ended(self, seconds: float = 0.0) -> bool:
+        """Has the main process ended, or does it within `seconds`? It stays unreaped until `kill`."""
+        with self._talk:
+            if self.over < 0:
+                return True
+            poller = select.poll()
+            poller.register(self.over, select.POLLIN)
+            return bool(poller.poll(min(seconds, 1e6) * 1000))
+
+    def kill(self) -> int:
+        """End the whole tree, free everything, and return the main process's code. May be called again, and from
+        another thread than the one that talks: that one gets Ended."""
+        with self._lock:
+            if self._popen is None:
+                raise Ended("the process never started")
+            if self.over >= 0:
+                self._end(self._popen)
+            return self._popen.wait()
+
+    def _end(self, popen: subprocess.Popen[bytes]) -> None:
+        if not self._contained:
+            _end_tree(popen.pid, f"{MARK}={self._mark}".encode())
+        with suppress(ProcessLookupError):
+            os.kill(popen.pid, signal.SIGKILL)
+        with self._talk:
+            popen.wait()
+            for fd in (self.over, self.stdin, self.stdout):
+                if fd >= 0:
+                    os.close(fd)
+            self.over = self.stdin = self.stdout = -1
+
+    def wait(self, seconds: float) -> int | None:
+        """The code of the main process when it ends within `seconds` (its tree is ended then), else None."""
+        return self.kill() if self.ended(seconds) else None
+
+    def write(self, data: bytes, seconds: float) -> None:
+        """Send all of `data` within `seconds`. Raises Silent, Ended."""
+        deadline, view = time.monotonic() + seconds, memoryview(data)
+        with self._talk:
+            while view:
+                self._await(self.stdin, select.POLLOUT, deadline)
+                try:
+                    view = view[os.write(self.stdin, view) :]
+                except OSError:
+                    raise Ended("the process no longer reads") from None
+
+    def read(self, size: int, seconds: float) -> bytes:
+        """Exactly `size` bytes within `seconds`. Raises Silent, Ended."""
+        deadline, pieces, left = time.monotonic() + seconds, [], size
+        with self._talk:
+            while left > 0:
+                self._await(self.stdout, select.POLLIN, deadline)
+                piece = os.read(self.stdout, min(left, _CHUNK))
+                if not piece:
+                    raise Ended("the process closed its output")
+                pieces.append(piece)
+                left -= len(piece)
+        return b"".join(pieces)
+
+    def _await(self, fd: int, event: int, deadline: float) -> None:
+        """Until `fd` is ready. A daemon may hold the pipe when the main process is gone: that counts as ended."""
+        if fd < 0:
+            raise Ended("the process was ended")
+        poller = select.poll()
+        poller.register(fd, event)
+        poller.register(self.over, select.POLLIN)
+        ready = {number for number, _ in poller.poll(max(0.0, deadline - time.monotonic()) * 1000)}
+        if not ready:
+            raise Silent("the process did not answer in time")
+        if fd not in ready:
+            raise Ended("the process ended")
+
+
+def _fork(argv: list[str], env: dict[str, str], fds: tuple[int, int, int], options: Options) -> subprocess.Popen[bytes]:
+    user = options.user
+    return subprocess.Popen(
+        argv,
+        stdin=fds[0],
+        stdout=fds[1],
+        stderr=fds[2],
+        env=env,
+        cwd=options.cwd,
+        pass_fds=options.pass_fds,
+        start_new_session=True,
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
+    )
+
+
+def spawn(argv: Sequence[str], *, env: Mapping[str, str], options: Options = PLAIN) -> Child:
+    """Start a long-lived child that is talked to with `Child.write` and `Child.read`; its stderr is dropped.
+    Whoever spawns must `kill` (also after it ended)."""
+    their_in, my_out = os.pipe()
+    my_in, their_out = os.pipe()
+    try:
+        child = Child(argv, env, (their_in, their_out, subprocess.DEVNULL), options)
+    except BaseException:
+        os.close(my_out)
+        os.close(my_in)
+        raise
+    finally:
+        os.close(their_in)
+        os.close(their_out)
+    os.set_blocking(my_out, False)
+    child.stdin, child.stdout = my_out, my_in
+    return child
+
+
+# ── run to the end ───────────────────────────────────────────────────────────────────────────────
+
+
+class _End:
+    """Our end of one pipe, and for a moment theirs."""
+
+    def __init__(self, mine: int, theirs: int) -> None:
+        self.fd, self.theirs = mine, theirs
+        if mine >= 0:
+            os.set_blocking(mine, False)
+
+    def move(self) -> bool:
+        """Take or give what can be moved at once; False when that is nothing."""
+        raise NotImplementedError
+
+    def close_theirs(self) -> None:
+        os.close(self.theirs)
+        self.theirs = -1
+
+    def close(self) -> None:
+        for fd in (self.fd, self.theirs):
+            if fd >= 0:
+                os.close(fd)
+        self.fd = self.theirs = -1
+
+
+class _Sink(_End):
+    """What came from one pipe, up to its cap."""
+
+    def __init__(self, cap: int, keep_going: bool, on_line: Callable[[str], None] | None) -> None:
+        super().__init__(*os.pipe())
+        self.cap, self.keep_going, self.on_line = cap, keep_going, on_line
+        self.data = bytearray()
+        self.line = bytearray()
+        self.over = False
+
+    def move(self) -> bool:
+        if self.fd < 0:
+            return False
+        try:
+            piece = os.read(self.fd, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not piece:
+            self.close()
+            return False
+        room = self.cap - len(self.data)
+        self.data += piece[:room]
+        self.over = self.over or len(piece) > room
+        if self.on_line is not None:
+            self.line += piece
+            self._lines(self.on_line)
+        return True
+
+    def _lines(self, on_line: Callable[[str], None]) -> None:
+        *whole, rest = self.line.split(b"\n")
+        for line in whole:
+            on_line(line.decode(errors="replace"))
+        if len(rest) > _LINE:
+            on_line(rest.decode(errors="replace"))
+            rest = bytearray()
+        self.line = rest
+
+    def drain(self) -> None:
+        """What still lies in the pipe when the tree has ended; an escaped daemon cannot keep this going."""
+        for _ in range(64):
+            if not self.move():
+                break
+        if self.on_line is not None and self.line:
+            self.on_line(self.line.decode(errors="replace"))
+            self.line = bytearray()
+
+
+class _Feed(_End):
+    """Bytes on their way to a child's stdin; nothing at all is /dev/null."""
+
+    def __init__(self, data: bytes) -> None:
+        theirs, mine = os.pipe() if data else (os.open(os.devnull, os.O_RDONLY), -1)
+        super().__init__(mine, theirs)
+        self.view = memoryview(data)
+
+    def move(self) -> bool:
+        try:
+            sent = os.write(self.fd, self.view)
+        except BlockingIOError:
+            return False
+        except BrokenPipeError:
+            sent = len(self.view)
+        self.view = self.view[sent:]
+        if not self.view:
+            self.close()
+        return sent > 0
+
+
+def _sinks(options: Options) -> list[_Sink]:
+    sinks = [
+        _Sink(options.output_bytes, options.keep_going, options.on_line),
+        _Sink(options.output_bytes, options.keep_going, None),
+    ]
+    return sinks if options.data_fd_env is None else [*sinks, _Sink(options.data_bytes, False, None)]
+
+
+def _with_data(env: Mapping[str, str], options: Options, sinks: list[_Sink]) -> tuple[dict[str, str], Options]:
+    """The environment and options that hand the third sink's pipe to the child."""
+    if options.data_fd_env is None:
+        return dict(env), options
+    theirs = sinks[2].theirs
+    changed = {name: getattr(options, name) for name in Options.__slots__}
+    changed["pass_fds"] = (*options.pass_fds, theirs)
+    return {**env, options.data_fd_env: str(theirs)}, Options(**changed)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    seconds: float,
+    stdin: bytes = b"",
+    stop: threading.Event | None = None,
+    options: Options = PLAIN,
+) -> Finished:
+    """Run `argv` (never through a shell) with exactly `env` (plus a mark, KF_TREE, unless contained), for at most
+    `seconds`, until `stop` is set or an output passes its cap; then nothing of its tree is left. Reading ends when
+    the main process has ended, also while a daemon holds the pipes. Raises OSError when it cannot be started."""
+    feed, sinks = _Feed(stdin), _sinks(options)
+    ends: tuple[_End, ...] = (feed, *sinks)
+    begin = time.monotonic()
+    try:
+        full, passed = _with_data(env, options, sinks)
+        child = Child(argv, full, (feed.theirs, sinks[0].theirs, sinks[1].theirs), passed)
+        try:
+            for end in ends:
+                end.close_theirs()
+            why = _pump(child, feed, sinks, (begin + seconds, stop))
+        finally:
+            code = child.kill()
+        for sink in sinks:
+            sink.drain()
+    finally:
+        for end in ends:
+            end.close()
+    return Finished(
+        returncode=code,
+        stdout=bytes(sinks[0].data),
+        stderr=bytes(sinks[1].data),
+        seconds=time.monotonic() - begin,
+        timed_out=why == "timeout",
+        overflow=any(sink.over for sink in sinks),
+        data=bytes(sinks[2].data) if len(sinks) > 2 else b"",
+        stopped=why == "stop",
+    )
+
+
+def _pump(child: Child, feed: _Feed, sinks: list[_Sink], until: tuple[float, threading.Event | None]) -> str:
+    """Move bytes until the main process ended, the deadline, the stop or an overflow; which one it was."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.over, selectors.EVENT_READ, None)
+        for sink in sinks:
+            selector.register(sink.fd, selectors.EVENT_READ, sink)
+        if feed.fd >= 0:
+            selector.register(feed.fd, selectors.EVENT_WRITE, feed)
+        while not (why := _verdict(sinks, until)):
+            wait = min(until[0] - time.monotonic(), 3600.0 if until[1] is None else 0.05)
+            ready = [key.data for key, _ in selector.select(max(wait, 0.0))]
+            for end in ready:
+                _move(selector, end)
+            if None in ready:
+                return "ended"
+    return why
+
+
+def _verdict(sinks: list[_Sink], until: tuple[float, threading.Event | None]) -> str:
+    """Why to stop now, or nothing."""
+    deadline, stop = until
+    if any(sink.over and not sink.keep_going for sink in sinks):
+        return "overflow"
+    if stop is not None and stop.is_set():
+        return "stop"
+    return "timeout" if time.monotonic() >= deadline else ""
+
+
+def _move(selector: selectors.BaseSelector, end: _End | None) -> None:
+    if end is None:
+        return
+    fd = end.fd
+    end.move()
+    if end.fd < 0:
+        selector.unregister(fd)
+
+
+def living(mark: str) -> Iterator[int]:
+    """The processes whose environment holds `mark`: for tests and for a check that nothing is left."""
+    for name in os.listdir("/proc"):
+        if name.isdigit() and _marked(int(name), mark.encode()):
+            yield int(name)
