@@ -126,9 +126,9 @@ class Stop(NamedTuple):
 def exhausted(caps: Caps, spend: Spend, reserved: Reserved = NOTHING, typical: Typical = TYPICAL) -> Stop | None:
     """May another attempt start? None: yes.
 
-    With paying attempts running, the reserve and one more like them must fit under the money caps, so that N slots cannot pass
-    a cap N-fold; what was reserved may come back, so ask again when one ends. With none, an attempt may start
-    while anything is left: the last one alone can pass the cap.
+    With paying attempts running, the reserve and one more like them must fit under the money caps, so that N slots
+    cannot pass a cap N-fold; what was reserved may come back, so ask again when one ends. With none running, an
+    attempt may start while anything is left: the last one alone can pass the cap.
     """
     if caps.attempts is not None and spend.attempts + reserved.attempts >= caps.attempts:
         return Stop(f"all {caps.attempts:,} attempts are made", 0)
