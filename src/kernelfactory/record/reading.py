@@ -1,0 +1,431 @@
+"""The reading side of the record: questions asked of the SQLite file, while its writer runs or later. Refuses to write
+and to migrate."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from kernelfactory.budget import Reserved, Spend, reserve
+from kernelfactory.model import (
+    TRUST_ORDER,
+    BadInput,
+    Event,
+    Experiment,
+    Measurement,
+    Note,
+    Outcome,
+    State,
+)
+from kernelfactory.record.owner import owner
+from kernelfactory.record.rows import (
+    Attempt,
+    Best,
+    Improvement,
+    IslandRow,
+    Refusal,
+    Run,
+    Spent,
+    attempt_json,
+    attempt_of,
+    columns,
+    event_of,
+    experiment_of,
+    iso,
+    measurement_of,
+    plain,
+    token_digest,
+)
+from kernelfactory.record.store import DATABASE, VERSION, check_file, connect_for_reading, damaged, database
+
+REUSABLE = ("wrong_answer", "malformed", "forged", "over_limit")
+"""Reason codes that the same tree would get again; timeouts and crashes may be bad luck and are judged anew."""
+
+_ATTEMPT = columns(Attempt, "attempt")
+_NOTE = "attempt, ifnull(outcome, 'none') AS outcome, score, notes AS text, agent"
+_EVENTS = """
+SELECT e.seq, e.kind, e.attempt, e.flagged, a.parent, a.island, a.move, a.outcome,
+  m.verdict, m.score, m.tree, m.measures, m.trust, m.confirmed
+FROM event e JOIN attempt a ON a.attempt = e.attempt LEFT JOIN measurement m ON m.measurement = e.measurement
+WHERE e.seq > ? ORDER BY e.seq LIMIT ?"""
+_STANDING = """
+SELECT m.* FROM measurement m WHERE m.attempt = ? AND m.verdict = 'accepted' AND NOT EXISTS (
+  SELECT 1 FROM measurement later WHERE later.attempt = m.attempt AND later.tree = m.tree
+  AND later.number > m.number AND later.purpose IN ('confirm', 'rejudge'))
+ORDER BY m.score {order}, m.number DESC LIMIT 1"""
+_CACHED = f"""
+SELECT * FROM measurement WHERE tree = ? AND ruler_digest = ? AND jail = ? AND cached_from IS NULL
+AND (verdict = 'accepted' OR (verdict = 'rejected' AND reason_code IN ({", ".join(f"'{code}'" for code in REUSABLE)})))
+ORDER BY purpose <> 'screen' DESC, measurement DESC LIMIT 1"""
+_BEST = """
+SELECT attempt, measurement, score, "commit", tree, trust FROM attempt
+WHERE confirmed = 1 AND score IS NOT NULL AND trust = ? ORDER BY score {order}, attempt LIMIT 1"""
+_LINEAGE = """
+WITH RECURSIVE line (attempt, depth) AS (
+  SELECT ?, 0 UNION ALL
+  SELECT a.parent, depth + 1 FROM line JOIN attempt a USING (attempt) WHERE a.parent IS NOT NULL AND depth + 1 < ?)
+SELECT attempt FROM line ORDER BY depth"""
+_ISLANDS = """
+WITH start (island, first) AS (
+  SELECT value, ifnull((SELECT max(attempt) FROM attempt WHERE island = value AND move = 'restart'), 1)
+  FROM json_each(?))
+SELECT island, first,
+  (SELECT count(*) FROM attempt a WHERE a.island = start.island AND attempt > 0) AS visits,
+  (SELECT count(score) FROM attempt a WHERE a.island = start.island AND attempt >= first) AS candidates,
+  (SELECT {pick}(score) FROM attempt a WHERE a.island = start.island AND attempt >= first) AS best
+FROM start ORDER BY island"""
+_STALE = """
+SELECT count(*) FROM attempt WHERE island = ? AND outcome IS NOT NULL AND attempt > ifnull(
+  (SELECT attempt FROM attempt WHERE island = ? AND attempt >= ? AND score = ? ORDER BY attempt LIMIT 1), 0)"""
+
+
+_RUNNING = """
+SELECT count(*) AS running, sum(ifnull(costs_money, 0)) AS paying FROM attempt a LEFT JOIN agent g
+  ON g.run = a.run AND g.agent = a.agent AND g.model = ifnull(a.model, '')
+WHERE a.state IN ('claimed', 'submitted')"""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which attempts; None: whatever."""
+
+    state: State | None = None
+    outcome: Outcome | None = None
+    island: int | None = None
+    agent: str | None = None
+    parent: int | None = None
+
+
+class Reader(AbstractContextManager["Reader"]):
+    """Questions to one record. Values are copies: nothing read here changes later. Attempt 0 is the seed.
+
+    `Reader.open(folder)` opens read-only. Every call may raise BadInput when the file turns out to be damaged.
+    """
+
+    def __init__(self, db: sqlite3.Connection, folder: Path, lock: threading.RLock | None = None) -> None:
+        self._db = db
+        self._lock = lock if lock is not None else threading.RLock()
+        self.folder = Path(folder)
+        self.experiment: Experiment = experiment_of(
+            self._one("SELECT * FROM experiment"), self._all("SELECT * FROM axis ORDER BY axis")
+        )
+        self._order = "ASC" if self.experiment.metric.goal == "min" else "DESC"
+        self._pick = self.experiment.metric.goal
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Reader:
+        """Read-only, also while the writer runs. BadInput: no record there, damaged, or newer than this program."""
+        path = database(Path(folder))
+        db = connect_for_reading(path)
+        try:
+            if check_file(db, path) < VERSION:
+                raise BadInput(f"{path} was written by an older kernelfactory: kf resume {folder} brings it up to date")
+            db.execute("PRAGMA query_only = 1")
+            return cls(db, Path(folder))
+        except BaseException:
+            db.close()
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # what happened
+
+    def attempt(self, attempt: int) -> Attempt:
+        """BadInput when there is no such attempt."""
+        rows = self._all(f"SELECT {_ATTEMPT} FROM attempt WHERE attempt = ?", attempt)
+        if not rows:
+            raise BadInput(f"{self.folder} has no attempt {attempt}: kf attempts lists those there are")
+        return attempt_of(rows[0])
+
+    def attempts(self, which: Filter = Filter(), limit: int | None = None, offset: int = 0) -> list[Attempt]:
+        """In order; the seed is not among them."""
+        return [attempt_of(row) for row in self._page(_ATTEMPT, which, limit, offset)]
+
+    def attempts_json(
+        self, which: Filter = Filter(), limit: int | None = None, offset: int = 0
+    ) -> list[dict[str, Any]]:
+        """What `kf attempts --json` prints."""
+        score = "(SELECT score FROM measurement m WHERE m.measurement = attempt.measurement) AS shown"
+        answer = []
+        for row in self._page(f"{_ATTEMPT}, {score}", which, limit, offset):
+            values = dict(row)
+            shown = values.pop("shown")
+            item = attempt_of(values)
+            answer.append(attempt_json(item, shown, self.flags(item.attempt) if item.flagged else ()))
+        return answer
+
+    def flags(self, attempt: int) -> list[dict[str, str]]:
+        """Every tripwire that fired in an attempt."""
+        rows = self._all("SELECT DISTINCT flags FROM measurement WHERE attempt = ? AND flags <> '[]'", attempt)
+        return [flag for row in rows for flag in json.loads(row["flags"])]
+
+    def measurements(self, attempt: int) -> list[Measurement]:
+        """Every judged snapshot of an attempt, in order."""
+        rows = self._all("SELECT * FROM measurement WHERE attempt = ? ORDER BY number", attempt)
+        return [self._measurement(row) for row in rows]
+
+    def measurement(self, measurement: int) -> Measurement:
+        """BadInput when there is no such measurement."""
+        rows = self._all("SELECT * FROM measurement WHERE measurement = ?", measurement)
+        if not rows:
+            raise BadInput(f"{self.folder} has no measurement {measurement}")
+        return self._measurement(rows[0])
+
+    def best_valid(self, attempt: int) -> Measurement | None:
+        """The best accepted snapshot of an attempt; a confirmation speaks for its tree; of equals, the later."""
+        rows = self._all(_STANDING.format(order=self._order), attempt)
+        return self._measurement(rows[0]) if rows else None
+
+    def cached(self, tree: str, ruler_digest: str, jail: str) -> Measurement | None:
+        """A measurement of this tree by this ruler in this jail that would come out the same; confirmations first.
+        Never a quarantined one, a timeout or a crash."""
+        rows = self._all(_CACHED, tree, ruler_digest, jail)
+        return self._measurement(rows[0]) if rows else None
+
+    def events(self, after: int = 0) -> Iterator[Event]:
+        """What the population folds, in recorded order; read in pieces."""
+        while rows := self._all(_EVENTS, after, 5000):
+            yield from map(event_of, rows)
+            after = rows[-1]["seq"]
+
+    def by_token(self, token: str) -> Attempt | None:
+        """The attempt this token was given to, in whatever state."""
+        rows = self._all(f"SELECT {_ATTEMPT} FROM attempt WHERE token_hash = ?", token_digest(token))
+        return attempt_of(rows[0]) if rows else None
+
+    def open_attempts(self) -> list[Attempt]:
+        """Claimed and submitted ones."""
+        return self._where("state IN ('claimed', 'submitted')")
+
+    def expired(self, now: float) -> list[Attempt]:
+        """Claimed ones whose lease is over."""
+        return self._where("state = 'claimed' AND lease_until < ?", now)
+
+    # notes
+
+    def lineage(self, attempt: int, depth: int = 64) -> tuple[int, ...]:
+        """The attempt, its parent, and so on, back to the seed or for `depth` steps."""
+        return tuple(row["attempt"] for row in self._all(_LINEAGE, attempt, depth))
+
+    def notes(self, attempts: Iterable[int] | None = None) -> list[Note]:
+        """Notes left by these attempts, in the order given (None: by all, in order). Hostile text. Attempts with a
+        flagged or forged snapshot say nothing."""
+        said = f"SELECT {_NOTE} FROM attempt WHERE notes <> '' AND flagged = 0"
+        if attempts is None:
+            return [Note(**row) for row in self._all(f"{said} ORDER BY attempt")]
+        order = list(attempts)
+        rows = self._all(f"{said} AND attempt IN (SELECT value FROM json_each(?))", json.dumps(order))
+        by_attempt = {row["attempt"]: Note(**row) for row in rows}
+        return [by_attempt[attempt] for attempt in order if attempt in by_attempt]
+
+    def failed_notes(self, parent: int, limit: int = 8) -> list[Note]:
+        """Notes of attempts on this parent that did not improve it, newest first."""
+        rows = self._all(
+            f"SELECT {_NOTE} FROM attempt WHERE parent = ? AND outcome <> 'improved' AND notes <> '' AND flagged = 0"
+            " ORDER BY attempt DESC LIMIT ?",
+            parent,
+            limit,
+        )
+        return [Note(**row) for row in rows]
+
+    # where it stands
+
+    def best(self) -> Best | None:
+        """The best confirmed program of the strongest trust there is; the seed when nothing is confirmed yet."""
+        for trust in reversed(TRUST_ORDER):
+            if rows := self._all(_BEST.format(order=self._order), trust):
+                return Best(**rows[0])
+        seed = self._all(
+            'SELECT attempt, measurement, score, "commit", tree, trust FROM attempt'
+            " WHERE attempt = 0 AND score IS NOT NULL"
+        )
+        return Best(**seed[0]) if seed else None
+
+    def baseline(self) -> float | None:
+        """The seed's score."""
+        rows = self._all("SELECT score FROM attempt WHERE attempt = 0")
+        return rows[0]["score"] if rows else None
+
+    def curve(self) -> list[Improvement]:
+        """Each time the best changed, and what it had cost by then; the seed first."""
+        return [
+            Improvement(**row) for row in self._all(f"SELECT {columns(Improvement, 'best')} FROM best ORDER BY seq")
+        ]
+
+    def spent(self) -> Spent:
+        return Spent(**self._one(f"SELECT {columns(Spent, 'tally')} FROM tally"))
+
+    def spend(self, now: float) -> Spend:
+        """What ended attempts took, as budgets count it; `seconds` of running until `now`."""
+        row = self._one("SELECT * FROM tally")
+        return Spend(
+            attempts=row["ended"],
+            seconds=self.hours(now) * 3600.0,
+            dollars=row["dollars"],
+            tokens=row["tokens"],
+            unpriced=row["dollars_unknown"],
+            worked=row["agent_seconds"],
+            top_dollars=row["top_dollars"],
+            top_tokens=row["top_tokens"],
+        )
+
+    def reserved(self, now: float) -> Reserved:
+        """What the attempts that are still open may take."""
+        row = self._one(_RUNNING)
+        return reserve(self.spend(now), row["running"], row["paying"] or 0)
+
+    def best_measurement(self) -> Measurement | None:
+        """The measurement behind `best()`."""
+        best = self.best()
+        return None if best is None else self.measurement(best.measurement)
+
+    def islands(self) -> list[IslandRow]:
+        answer = []
+        numbers = json.dumps(list(range(self.experiment.islands)))
+        for row in self._all(_ISLANDS.format(pick=self._pick), numbers):
+            island, best = row["island"], row["best"]
+            stale = self._one(_STALE, island, island, row["first"], best)[0]
+            answer.append(IslandRow(island, row["candidates"], best, row["visits"], stale))
+        return answer
+
+    def runs(self) -> list[Run]:
+        """Every `kf run` and `kf resume`, in order."""
+        rows = self._all("SELECT * FROM run ORDER BY run")
+        return [Run(**{**dict(row), "unprotected": bool(row["unprotected"])}) for row in rows]
+
+    def refusals(self) -> list[Refusal]:
+        """Verbs that were refused, in order."""
+        return [Refusal(**row) for row in self._all("SELECT * FROM refusal ORDER BY refusal")]
+
+    def hours(self, now: float) -> float:
+        """Hours of running, over all runs."""
+        rows = self._all("SELECT sum(ifnull(ended_at, max(?, started_at)) - started_at) AS seconds FROM run", now)
+        return float(rows[0]["seconds"] or 0.0) / 3600.0
+
+    def state(self) -> tuple[str, str | None]:
+        """running, stopped or finished, and why."""
+        rows = self._all("SELECT state, why FROM run ORDER BY run DESC LIMIT 1")
+        if not rows:
+            return ("running" if owner(self.folder) is not None else "stopped"), None
+        if rows[0]["state"] == "running" and owner(self.folder) is None:
+            return "stopped", f"its process ended without a word: kf resume {self.folder} goes on"
+        return rows[0]["state"], rows[0]["why"]
+
+    def agents(self) -> list[dict[str, Any]]:
+        """Who works in the latest run."""
+        rows = self._all(
+            "SELECT agent, model, slots, paused_until, (SELECT count(*) FROM attempt a WHERE a.state = 'claimed'"
+            " AND a.run = agent.run AND a.agent = agent.agent AND ifnull(a.model, '') = agent.model) AS busy"
+            " FROM agent WHERE run = (SELECT max(run) FROM run) ORDER BY agent, model"
+        )
+        return [{**dict(row), "model": row["model"] or None, "paused_until": iso(row["paused_until"])} for row in rows]
+
+    def status(self) -> dict[str, Any]:
+        """What `kf status --json` prints, from one snapshot."""
+        with self._lock:
+            own = not self._db.in_transaction
+            if own:
+                self._db.execute("BEGIN")
+            try:
+                return self._status()
+            finally:
+                if own:
+                    self._db.execute("ROLLBACK")
+
+    # how it is asked
+
+    def _status(self) -> dict[str, Any]:
+        (state, why), best, spent = self.state(), self.best(), self.spent()
+        counts = dict.fromkeys(("claimed", "submitted", "judged", "abandoned"), 0)
+        counts |= self._counts("SELECT state, count(*) FROM attempt WHERE attempt > 0 GROUP BY state")
+        verdicts = self._counts("SELECT verdict, count(*) FROM measurement WHERE attempt > 0 GROUP BY verdict")
+        return {
+            "experiment": self.experiment.name,
+            "problem": self.experiment.problem,
+            "state": state,
+            "why": why,
+            "metric": self.experiment.metric.name,
+            "goal": self.experiment.metric.goal,
+            "attempts": counts,
+            "measurements": spent.measurements,
+            "rejected": verdicts.get("rejected", 0),
+            "quarantined": verdicts.get("quarantined", 0),
+            "best": best
+            and {
+                "attempt": best.attempt,
+                "score": plain(best.score),
+                "commit": best.commit,
+                "tree": best.tree,
+                "trust": best.trust,
+            },
+            "baseline": plain(self.baseline()),
+            "spent": {
+                "dollars": spent.dollars,
+                "dollars_unknown": spent.dollars_unknown,
+                "tokens": spent.tokens,
+                "seconds": spent.agent_seconds,
+                "judge_seconds": spent.judge_seconds,
+            },
+            "refused": self._one("SELECT ifnull(sum(times), 0) FROM refusal")[0],
+            "islands": [
+                {
+                    "island": row.island,
+                    "candidates": row.candidates,
+                    "best": plain(row.best),
+                    "visits": row.visits,
+                    "stale": row.stale,
+                }
+                for row in self.islands()
+            ],
+            "agents": self.agents(),
+        }
+
+    def _counts(self, sql: str) -> dict[str, int]:
+        return {row[0]: row[1] for row in self._all(sql)}
+
+    def _page(self, names: str, which: Filter, limit: int | None, offset: int) -> list[sqlite3.Row]:
+        asked = {field.name: getattr(which, field.name) for field in fields(Filter)}
+        given = {name: value for name, value in asked.items() if value is not None}
+        where = "".join(f" AND {name} = ?" for name in given)
+        return self._all(
+            f"SELECT {names} FROM attempt WHERE attempt > 0{where} ORDER BY attempt LIMIT ? OFFSET ?",
+            *given.values(),
+            -1 if limit is None else limit,
+            offset,
+        )
+
+    def _where(self, condition: str, *values: object) -> list[Attempt]:
+        return [
+            attempt_of(row)
+            for row in self._all(f"SELECT {_ATTEMPT} FROM attempt WHERE {condition} ORDER BY attempt", *values)
+        ]
+
+    def _measurement(self, row: sqlite3.Row) -> Measurement:
+        return measurement_of(row, self.experiment.problem, self.experiment.digest)
+
+    def _one(self, sql: str, *values: object) -> sqlite3.Row:
+        rows = self._all(sql, *values)
+        if not rows:
+            raise damaged(self.folder / DATABASE, "a row that must be there is missing")
+        return rows[0]
+
+    def _all(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        with self._lock:
+            try:
+                return self._db.execute(sql, values).fetchall()
+            except sqlite3.DatabaseError as error:
+                raise damaged(self.folder / DATABASE, error) from error

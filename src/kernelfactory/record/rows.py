@@ -1,0 +1,313 @@
+"""Rows of the record as values, and as the JSON of the contract. Refuses to open a file or to ask a question."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from kernelfactory.model import (
+    Axis,
+    End,
+    Event,
+    Experiment,
+    Flag,
+    Measurement,
+    Metric,
+    Move,
+    Outcome,
+    Ruler,
+    State,
+    Trust,
+    Usage,
+    Verdict,
+)
+
+
+class Row(Protocol):
+    """A row by column name."""
+
+    def keys(self) -> Iterable[str]: ...
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One row of the table `attempt`, columns as in docs/record.md; `inspirations` as numbers, flags as bools."""
+
+    attempt: int
+    run: int | None
+    parent: int | None
+    island: int
+    move: Move
+    reason: str
+    share_notes: bool
+    inspirations: tuple[int, ...]
+    parent_score: float | None
+    best_before: float | None
+    continues: int | None
+    late_of: int | None
+    agent: str
+    model: str | None
+    worker: str
+    cage: str
+    token_hash: str | None
+    lease_until: float | None
+    workspace: str | None
+    brief: str | None
+    prompt: str | None
+    state: State
+    started_at: float
+    submitted_at: float | None
+    ended_at: float | None
+    end: End | None
+    fault: str | None
+    notes: str
+    seconds: float
+    tokens: int
+    dollars: float | None
+    measurements: int
+    quick_tries: int
+    outcome: Outcome | None
+    measurement: int | None
+    commit: str | None
+    tree: str | None
+    score: float | None
+    delta: float | None
+    trust: Trust | None
+    confirmed: bool
+    flagged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best confirmed program, or one point of the curve to it."""
+
+    attempt: int
+    measurement: int
+    score: float
+    commit: str | None
+    tree: str | None
+    trust: Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Improvement:
+    """One point of the curve: when `attempt` became the best, and what had been spent by then (dollars of known price
+    only; `dollars_unknown` attempts had none). `hours` of running, over all runs."""
+
+    at: float
+    attempt: int
+    score: float
+    trust: Trust
+    attempts: int
+    measurements: int
+    judge_seconds: float
+    agent_seconds: float
+    tokens: int
+    dollars: float
+    dollars_unknown: int
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Totals so far; `dollars` counts known prices only, `dollars_unknown` is the number of attempts without one."""
+
+    attempts: int
+    measurements: int
+    judge_seconds: float
+    agent_seconds: float
+    tokens: int
+    dollars: float
+    dollars_unknown: int
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(self.agent_seconds, self.tokens, None if self.dollars_unknown else self.dollars)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One row of the table `run`; caps are None where there is none."""
+
+    run: int
+    started_at: float
+    ended_at: float | None
+    state: str
+    why: str | None
+    pid: int
+    cap_attempts: int | None
+    cap_seconds: float | None
+    cap_dollars: float | None
+    cap_tokens: int | None
+    target: float | None
+    attempt_seconds: float
+    jail: str
+    trust: Trust
+    ruler_backend: str
+    ruler_digest: str
+    unprotected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IslandRow:
+    """An island as the record sees it since its last restart: candidates, best score, claims, and claims since the
+    attempt that set the best."""
+
+    island: int
+    candidates: int
+    best: float | None
+    visits: int
+    stale: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A verb somebody may not have; the same one from the same attempt is counted, not repeated."""
+
+    refusal: int
+    attempt: int | None
+    verb: str
+    why: str
+    times: int
+    first_at: float
+    last_at: float
+
+
+# ── values from rows ─────────────────────────────────────────────────────────────────────────────
+
+
+def columns(kind: type[Any], table: str) -> str:
+    return ", ".join(f'{table}."{field.name}"' for field in fields(kind))
+
+
+def attempt_of(row: Row) -> Attempt:
+    values: dict[str, Any] = dict(row)
+    values["inspirations"] = tuple(int(word) for word in row["inspirations"].split())
+    for name in ("share_notes", "confirmed", "flagged"):
+        values[name] = bool(row[name])
+    return Attempt(**values)
+
+
+def event_of(row: Row) -> Event:
+    stands = row["verdict"] == "accepted"
+    return Event(
+        seq=row["seq"],
+        kind=row["kind"],
+        attempt=row["attempt"],
+        parent=row["parent"],
+        island=row["island"],
+        move=row["move"],
+        outcome=row["outcome"] if row["kind"] in ("judged", "abandoned") else None,
+        score=row["score"] if stands else None,
+        tree=row["tree"],
+        measures=json.loads(row["measures"]) if stands else {},
+        trust=row["trust"] or "judged",
+        confirmed=bool(row["confirmed"]),
+        flagged=bool(row["flagged"]),
+    )
+
+
+def verdict_of(row: Row, problem: str, digest: str) -> Verdict:
+    """The verdict in a row of the table `measurement`; problem and digest are the experiment's."""
+    return Verdict(
+        verdict=row["verdict"],
+        score=row["score"],
+        problem=problem,
+        digest=digest,
+        tree=row["tree"],
+        jail=row["jail"],
+        trust=row["trust"],
+        ruler=Ruler(row["ruler_backend"], row["ruler_digest"]),
+        seconds=row["seconds"],
+        inputs=row["inputs"],
+        confirmed=bool(row["confirmed"]),
+        reason=row["reason"],
+        reason_code=row["reason_code"],
+        measures=json.loads(row["measures"]),
+        instruments=json.loads(row["instruments"]),
+        flags=tuple(Flag(**flag) for flag in json.loads(row["flags"])),
+    )
+
+
+def plain(score: float | None) -> float | int | None:
+    """A score as JSON shows it: whole numbers without a point."""
+    return int(score) if score is not None and score.is_integer() else score
+
+
+def iso(at: float | None) -> str | None:
+    """Epoch seconds as ISO-8601 UTC."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def measurement_of(row: Row, problem: str, digest: str) -> Measurement:
+    return Measurement(
+        measurement=row["measurement"],
+        attempt=row["attempt"],
+        number=row["number"],
+        at=row["at"],
+        verdict=verdict_of(row, problem, digest),
+        commit=row["commit"],
+        cached=row["cached_from"] is not None,
+    )
+
+
+def experiment_of(row: Row, axes: Sequence[Row]) -> Experiment:
+    reference = tuple((str(name), float(score)) for name, score in json.loads(row["reference"]))
+    return Experiment(
+        name=row["name"],
+        problem=row["problem"],
+        digest=row["digest"],
+        metric=Metric(row["metric"], row["unit"], row["goal"], row["impossible"], reference),
+        axes=tuple(Axis(axis["name"], axis["low"], axis["high"]) for axis in axes),
+        policy=row["policy"],
+        islands=row["islands"],
+        seed=row["seed"],
+        created_at=row["created_at"],
+        agents=tuple(row["agents"].splitlines()),
+        private=bool(row["private"]),
+    )
+
+
+def attempt_json(row: Attempt, score: float | None, flags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """One element of `kf attempts --json`; `score` also when it is quarantined."""
+    return {
+        "attempt": row.attempt,
+        "parent": row.parent,
+        "island": row.island,
+        "agent": row.agent,
+        "model": row.model,
+        "state": row.state,
+        "outcome": row.outcome,
+        "score": plain(score),
+        "delta": plain(row.delta),
+        "commit": row.commit,
+        "tree": row.tree,
+        "end": row.end,
+        "started_at": iso(row.started_at),
+        "ended_at": iso(row.ended_at),
+        "seconds": row.seconds,
+        "dollars": row.dollars,
+        "tokens": row.tokens,
+        "brief": row.brief,
+        "move": row.move,
+        "policy_reason": row.reason,
+        "flags": list(flags),
+        "measurements": row.measurements,
+        "continues": row.continues,
+        "late_of": row.late_of,
+        "cage": row.cage,
+        "trust": row.trust,
+        "confirmed": row.confirmed,
+        "fault": row.fault,
+    }
+
+
+def token_digest(token: str) -> str:
+    """What the record keeps of a token."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

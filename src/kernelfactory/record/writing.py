@@ -1,0 +1,442 @@
+"""The writing side of the record: one process at a time, each fact once. Refuses to decide anything: it keeps what it
+is told, and guards that states only go forward."""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from kernelfactory.model import (
+    BadInput,
+    Choice,
+    Experiment,
+    LostClaim,
+    Outcome,
+    Trust,
+    Usage,
+    Verdict,
+    Work,
+)
+from kernelfactory.record.owner import own, refuse_network
+from kernelfactory.record.reading import Reader
+from kernelfactory.record.rows import Attempt, token_digest
+from kernelfactory.record.store import (
+    DATABASE,
+    Options,
+    RecordRefused,
+    create,
+    database,
+    disk,
+    json_text,
+    open_to_write,
+)
+
+Purpose = Literal["screen", "confirm", "rejudge"]
+
+ORDINARY = Options()
+REFUSALS = 100
+"""Different refusals kept an attempt; further ones are counted in one row."""
+INTERRUPTED = "its process ended without a word"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRow:
+    """What a claim writes. `token` is given in clear and kept as its sha256 only; `lease_until` and `at` are epoch
+    seconds; `best_before` is the best score at this moment; `cage` names the jail of the agent or is "none"."""
+
+    attempt: int
+    choice: Choice
+    token: str
+    at: float
+    lease_until: float
+    agent: str
+    worker: str
+    cage: str
+    model: str | None = None
+    run: int | None = None
+    parent_score: float | None = None
+    best_before: float | None = None
+    continues: int | None = None
+    late_of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """One agent of a run: its name, model and how many work at a time."""
+
+    agent: str
+    model: str | None
+    slots: int
+    costs_money: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What `kf run` or `kf resume` was started with; caps are None where there is none."""
+
+    attempt_seconds: float
+    jail: str
+    trust: Trust
+    ruler_backend: str
+    ruler_digest: str
+    unprotected: bool = False
+    cap_attempts: int | None = None
+    cap_seconds: float | None = None
+    cap_dollars: float | None = None
+    cap_tokens: int | None = None
+    target: float | None = None
+    crew: tuple[Crew, ...] = field(default=())
+
+
+class Record(Reader):
+    """The one writer of an experiment, and a Reader. Usable from many threads: one connection behind one lock.
+
+    Every verb is a transaction of its own, or joins the one that is open (`with record.transaction():`). Raises
+    RecordFull or RecordReadOnly when the disk says so, LostClaim when an attempt is not in the state the verb needs.
+    """
+
+    _owned: int
+
+    @classmethod
+    def create(cls, folder: str | Path, experiment: Experiment, options: Options = ORDINARY) -> Record:
+        """A new record in `folder` (made if need be), open for writing. BadInput: there is one already."""
+        path = Path(folder) / DATABASE
+        refuse_network(Path(folder).absolute().parent)
+        with disk(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return _owning(path, lambda: create(path, experiment, options), cls)
+
+    @classmethod
+    def open(cls, folder: str | Path, options: Options = ORDINARY) -> Record:
+        """For writing, by this process alone. BadInput: no record, damaged, newer than this program, in use by another
+        process, or on a network file system. An older one is copied beside itself, then migrated."""
+        path = database(Path(folder))
+        return _owning(path, lambda: open_to_write(path, options), cls)
+
+    def close(self) -> None:
+        """Also lets another process have the experiment."""
+        with self._lock:
+            if self._owned >= 0:
+                self._db.close()
+                os.close(self._owned)
+                self._owned = -1
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """BEGIN IMMEDIATE … COMMIT, or ROLLBACK when the body raises. Inside another one it is part of that one."""
+        with self._lock:
+            outer = self._inside()
+            if not outer:
+                self._all("BEGIN IMMEDIATE")
+            try:
+                yield
+                if not outer:
+                    self._all("COMMIT")
+            except BaseException:
+                if not outer and self._inside():
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _inside(self) -> bool:
+        return self._db.in_transaction
+
+    # runs
+
+    def start_run(self, start: Start, at: float) -> int:
+        """A new run of this process; one that was left open is closed as interrupted, at its last sign of life."""
+        values = asdict(start)
+        crew = values.pop("crew")
+        values |= {"started_at": at, "state": "running", "pid": os.getpid(), "unprotected": int(start.unprotected)}
+        with self.transaction():
+            self._all(
+                "UPDATE run SET state = 'stopped', why = ?, ended_at = max(started_at, ifnull("
+                "(SELECT at FROM event ORDER BY seq DESC LIMIT 1), 0.0)) WHERE state = 'running'",
+                INTERRUPTED,
+            )
+            run = self._insert("run", values)
+            for item in crew:
+                self._insert(
+                    "agent", item | {"run": run, "model": item["model"] or "", "costs_money": int(item["costs_money"])}
+                )
+        return run
+
+    def end_run(self, run: int, state: Literal["stopped", "finished"], why: str, at: float) -> None:
+        """Why a run ended: finished when it reached what it was asked for."""
+        with self.transaction():
+            self._all(
+                "UPDATE run SET state = ?, why = ?, ended_at = max(?, started_at) WHERE run = ? AND state = 'running'",
+                *(state, _text(why), at, run),
+            )
+
+    def pause(self, run: int, crew: Crew, until: float | None) -> None:
+        """An agent waits at its usage limit until then (None: works again)."""
+        with self.transaction():
+            self._all(
+                "UPDATE agent SET paused_until = ? WHERE run = ? AND agent = ? AND model = ?",
+                *(until, run, crew.agent, crew.model or ""),
+            )
+
+    # the verbs' rows
+
+    def next_attempt(self) -> int:
+        """The number the next claim gets; ask inside the claim's transaction."""
+        return int(self._one("SELECT ifnull(max(attempt), 0) + 1 FROM attempt")[0])
+
+    def seeded(self, verdict: Verdict, at: float, commit: str | None) -> int:
+        """Attempt 0, the seed, with its verdict (accepted). Returns the measurement."""
+        with self.transaction():
+            self._insert(
+                "attempt",
+                {
+                    "attempt": 0,
+                    "island": 0,
+                    "move": "seed",
+                    "reason": "the seed",
+                    "share_notes": 1,
+                    "inspirations": "",
+                    "agent": "seed",
+                    "worker": "",
+                    "cage": "",
+                    "state": "submitted",
+                    "started_at": at,
+                },
+            )
+            measurement = self._measured(0, "seed", verdict, (at, commit, None))
+            self._result(0, measurement, at, {"state": "judged", "outcome": "none", "ended_at": at})
+            self._event("seeded", 0, measurement, at)
+        return measurement
+
+    def claim(self, claim: ClaimRow) -> None:
+        """The row of a new attempt, state claimed."""
+        choice = claim.choice
+        values = asdict(claim)
+        del values["choice"], values["token"], values["at"]
+        values |= {
+            "parent": choice.parent,
+            "island": choice.island,
+            "move": choice.move,
+            "reason": _text(choice.reason),
+            "share_notes": int(choice.share_notes),
+            "inspirations": " ".join(map(str, choice.inspirations)),
+            "token_hash": token_digest(claim.token),
+            "state": "claimed",
+            "started_at": claim.at,
+        }
+        with self.transaction():
+            self._insert("attempt", values)
+            self._event("claimed", claim.attempt, None, claim.at)
+
+    def lent(
+        self, attempt: int, *, workspace: str | None = None, brief: str | None = None, prompt: str | None = None
+    ) -> None:
+        """What became known after the claim: the folder lent, the digests of the brief and of the prompt's template."""
+        with self.transaction():
+            self._all(
+                "UPDATE attempt SET workspace = ifnull(?, workspace), brief = ifnull(?, brief),"
+                " prompt = ifnull(?, prompt) WHERE attempt = ?",
+                *(workspace, brief, prompt, attempt),
+            )
+
+    def renew(self, attempt: int, lease_until: float, usage: Usage | None = None) -> None:
+        """A longer lease; `usage` when it is known how much has been spent by now. LostClaim: no longer claimed."""
+        with self.transaction():
+            values: dict[str, object] = {"lease_until": lease_until}
+            self._update(attempt, values | (asdict(usage) if usage else {}), "claimed")
+
+    def tried(self, attempt: int) -> None:
+        """Counts a quick try. LostClaim: no longer claimed."""
+        with self.transaction():
+            count = self.attempt(attempt).quick_tries + 1
+            self._update(attempt, {"quick_tries": count}, "claimed")
+
+    def add_measurement(
+        self,
+        attempt: int,
+        purpose: Purpose,
+        verdict: Verdict,
+        at: float,
+        *,
+        commit: str | None = None,
+        cached_from: int | None = None,
+    ) -> int:
+        """A judged snapshot; the number within the attempt is the next one. A cached verdict costs no judge seconds.
+        LostClaim: a screen or confirm of an attempt that is over. BadInput: a score that is not a number."""
+        with self.transaction():
+            if purpose != "rejudge":
+                self._expect(attempt, "claimed", "submitted")
+            return self._measured(attempt, purpose, verdict, (at, commit, cached_from))
+
+    def submit(
+        self, attempt: int, work: Work, at: float, *, commit: str | None = None, tree: str | None = None
+    ) -> None:
+        """Handed in, not yet judged: survives a crash before its verdict. LostClaim: not claimed any more."""
+        values = _handed_in(work) | {"state": "submitted", "submitted_at": at, "commit": commit, "tree": tree}
+        with self.transaction():
+            self._update(attempt, values, "claimed")
+
+    def judged(self, attempt: int, outcome: Outcome, measurement: int | None, at: float) -> None:
+        """The end of an attempt; its result is `measurement` (None: there is no verdict), from which commit, tree,
+        score and trust are taken. LostClaim: it was over already."""
+        values: dict[str, object] = {"state": "judged", "outcome": outcome, "ended_at": at}
+        with self.transaction():
+            self._result(attempt, measurement, at, values)
+            self._event("judged", attempt, measurement, at)
+
+    def abandon(self, attempt: int, work: Work, at: float) -> None:
+        """Nothing came of it; `work` says what was spent, noted, and why (`end`, `fault`). LostClaim: over already."""
+        values = _handed_in(work) | {"state": "abandoned", "outcome": "none", "ended_at": at}
+        with self.transaction():
+            self._update(attempt, values, "claimed", "submitted")
+            self._event("abandoned", attempt, None, at)
+
+    def rejudged(self, attempt: int, measurement: int, at: float) -> None:
+        """Another measurement is the result of this judged attempt from now on; it may be a rejection."""
+        with self.transaction():
+            self._result(attempt, measurement, at, {})
+            self._event("rejudged", attempt, measurement, at)
+
+    def refuse(self, attempt: int | None, verb: str, why: str, at: float) -> None:
+        """A verb that was refused, so that it is seen. The same one again is counted; floods stay one row."""
+        verb, why = _text(verb, 40), _text(why, 300)
+        with self.transaction():
+            same = "ifnull(attempt, -1) = ifnull(?, -1) AND verb = ? AND why = ?"
+            known = self._all(f"SELECT refusal FROM refusal WHERE {same}", attempt, verb, why)
+            count = self._one("SELECT count(*) FROM refusal WHERE ifnull(attempt, -1) = ifnull(?, -1)", attempt)[0]
+            if not known and count >= REFUSALS:
+                verb, why = "…", "further refusals"
+            self._all(
+                "INSERT INTO refusal (attempt, verb, why, times, first_at, last_at) VALUES (?, ?, ?, 1, ?, ?)"
+                " ON CONFLICT (ifnull(attempt, -1), verb, why)"
+                " DO UPDATE SET times = times + 1, last_at = excluded.last_at",
+                *(attempt, verb, why, at, at),
+            )
+
+    # how a row is written
+
+    def _measured(
+        self, attempt: int, purpose: str, verdict: Verdict, when: tuple[float, str | None, int | None]
+    ) -> int:
+        at, commit, cached_from = when
+        if verdict.score is not None and not math.isfinite(verdict.score):
+            raise BadInput(f"the ruler gave {verdict.score} as a score: it must be a finite number")
+        number = self._one("SELECT measurements + 1 FROM attempt WHERE attempt = ?", attempt)[0]
+        values = {name: getattr(verdict, name) for name in _VERDICT}
+        return self._insert(
+            "measurement",
+            values
+            | {
+                "attempt": attempt,
+                "number": number,
+                "purpose": purpose,
+                "at": at,
+                "commit": commit,
+                "reason": None if verdict.reason is None else _text(verdict.reason),
+                "measures": json_text(dict(verdict.measures)),
+                "flags": json_text([asdict(flag) for flag in verdict.flags]),
+                "instruments": json_text(dict(verdict.instruments)),
+                "seconds": 0.0 if cached_from is not None else verdict.seconds,
+                "ruler_backend": verdict.ruler.backend,
+                "ruler_digest": verdict.ruler.digest,
+                "confirmed": int(verdict.confirmed),
+                "cached_from": cached_from,
+            },
+        )
+
+    def _result(self, attempt: int, measurement: int | None, at: float, values: dict[str, object]) -> None:
+        if measurement is not None:
+            found = self.measurement(measurement)
+            if found.attempt != attempt:
+                raise RecordRefused(f"measurement {measurement} belongs to attempt {found.attempt}, not {attempt}")
+            verdict = found.verdict
+            score = verdict.score if verdict.verdict == "accepted" else None
+            before = self.attempt(attempt).parent_score
+            values |= {
+                "measurement": measurement,
+                "commit": found.commit,
+                "tree": verdict.tree,
+                "score": score,
+                "delta": None if score is None or before is None else score - before,
+                "trust": verdict.trust,
+                "confirmed": int(verdict.confirmed),
+            }
+        self._update(attempt, values, *(("claimed", "submitted") if "state" in values else ("judged",)))
+
+    def _event(self, kind: str, attempt: int, measurement: int | None, at: float) -> None:
+        flagged = self._one("SELECT flagged FROM attempt WHERE attempt = ?", attempt)[0]
+        values = {"at": at, "kind": kind, "attempt": attempt, "measurement": measurement, "flagged": flagged}
+        seq = self._insert("event", values)
+        if kind in ("seeded", "judged", "rejudged"):
+            self._note_best(seq, at)
+
+    def _note_best(self, seq: int, at: float) -> None:
+        best = self.best()
+        last = self._all("SELECT attempt, measurement FROM best ORDER BY seq DESC LIMIT 1")
+        if best is None or (last and tuple(last[0]) == (best.attempt, best.measurement)):
+            return
+        self._insert(
+            "best",
+            asdict(self.spent())
+            | {"seq": seq, "at": at, "attempt": best.attempt, "measurement": best.measurement}
+            | {"score": best.score, "trust": best.trust, "hours": self.hours(at)},
+        )
+
+    def _expect(self, attempt: int, *states: str) -> Attempt:
+        row = self.attempt(attempt)
+        if row.state not in states:
+            raise LostClaim(f"attempt {attempt} is {row.state}: its claim is over")
+        return row
+
+    def _update(self, attempt: int, values: Mapping[str, object], *states: str) -> None:
+        names = ", ".join(f'"{name}" = ?' for name in values)
+        marks = ", ".join("?" * len(states))
+        sql = f"UPDATE attempt SET {names} WHERE attempt = ? AND state IN ({marks}) RETURNING attempt"
+        if not self._all(sql, *values.values(), attempt, *states):
+            self._expect(attempt, *states)
+
+    def _insert(self, table: str, values: Mapping[str, object]) -> int:
+        names = ", ".join(f'"{name}"' for name in values)
+        marks = ", ".join("?" * len(values))
+        with disk(self.folder / DATABASE):
+            return int(
+                self._db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values())).lastrowid
+                or 0
+            )
+
+    def _all(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        with self._lock, disk(self.folder / DATABASE):
+            return self._db.execute(sql, values).fetchall()
+
+
+_VERDICT = ("tree", "verdict", "score", "reason_code", "jail", "trust", "inputs")
+
+
+def _owning(path: Path, make: Callable[[], sqlite3.Connection], kind: type[Record]) -> Record:
+    with disk(path):
+        owned = own(path.parent)
+    try:
+        with disk(path):
+            record = kind(make(), path.parent)
+    except BaseException:
+        os.close(owned)
+        raise
+    record._owned = owned
+    return record
+
+
+def _handed_in(work: Work) -> dict[str, object]:
+    return asdict(work.usage) | {
+        "end": work.end,
+        "fault": work.fault and _text(work.fault),
+        "notes": _text(work.notes, None),
+    }
+
+
+def _text(text: str, cap: int | None = 2000) -> str:
+    """What SQLite can keep of any text."""
+    return text[:cap].encode("utf-8", "replace").decode().replace("\0", "�")
