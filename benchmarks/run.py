@@ -1,5 +1,5 @@
-"""Runs benchmarks: `python benchmarks/run.py [NAME…] [--json]`. Each is benchmarks/NAME.py with `main() -> dict`: what was
-measured, on what, against what. Measures nothing itself."""
+"""Runs benchmarks: `python benchmarks/run.py [NAME…] [--json]`. Each is benchmarks/NAME.py with `main() -> dict`: what
+was measured, on what, against what. Measures nothing itself."""
 
 from __future__ import annotations
 

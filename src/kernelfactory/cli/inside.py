@@ -1,11 +1,8 @@
-"""The verbs inside a lent workspace: measure, submit, abandon, renew. Knocks on the desk's socket; sees no experiment."""
+"""The verbs inside a lent workspace: measure, submit, abandon, renew. Knows a token and a socket, no experiment."""
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-from dataclasses import dataclass
+import json as jsons
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,75 +10,39 @@ import typer
 
 from kernelfactory.cli.options import Json
 from kernelfactory.cli.terminal import document, number, one_line, say
-from kernelfactory.model import BadInput, KernelFactoryError
+from kernelfactory.model import BadInput
 
-ANSWER_BYTES = 4 << 20
-WAIT_SECONDS = 3600.0
-"""A judging may wait for its turn; the desk answers or hangs up long before."""
+_COMPARED = (("best here", "best_here"), ("parent", "parent_score"), ("best of all", "best_score"))
 
 
-class Answered(KernelFactoryError):
-    """The desk said no; `exit_code` is what it says the command ends with."""
+def ask(verb: str, **more: object) -> dict[str, Any]:
+    """One line to the desk of the workspace that this process is in, one line back.
 
-    def __init__(self, line: str, code: int) -> None:
-        super().__init__(line)
-        self.exit_code = code
+    Raises BadInput outside a workspace, and whatever the desk answers."""
+    from kernelfactory import wire
 
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """The `.kf` folder of the workspace that this process is in."""
-
-    folder: Path
-
-    @classmethod
-    def here(cls) -> Door:
-        """Look for `.kf` from the current folder upwards. Raises BadInput outside a workspace."""
-        start = Path.cwd()
-        for folder in (start, *start.parents):
-            if (folder / ".kf" / "token").is_file():
-                return cls(folder / ".kf")
-        raise BadInput("no workspace here: run this inside the folder that was lent to an attempt (it holds .kf/token)")
-
-    def ask(self, verb: str, **more: object) -> dict[str, Any]:
-        """One line to the desk, one line back. Raises Answered when it refuses and BadInput when nobody is there."""
-        request = {"verb": verb, "token": self._token(), **more}
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-                line.settimeout(WAIT_SECONDS)
-                os.chdir(self.folder)  # a socket's name may have 107 bytes only; its folder may lie deep
-                line.connect("desk.sock")
-                line.sendall(json.dumps(request).encode() + b"\n")
-                reply = json.loads(_one_line_of(line))
-        except OSError as gone:
-            raise BadInput(f"the desk does not answer ({gone.strerror or gone}): this attempt is over") from gone
-        except ValueError as garbled:
-            raise BadInput("the desk hung up without an answer: this attempt is over") from garbled
-        if not reply.get("ok"):
-            raise Answered(one_line(str(reply.get("error", "refused")), 500), int(reply.get("code", 2)))
-        answer = reply.get("answer")
-        return answer if isinstance(answer, dict) else {}
-
-    def _token(self) -> str:
-        return (self.folder / "token").read_text().strip()
+    door = _door()
+    token = (door / "token").read_text("utf-8").strip()
+    return wire.ask(door / "desk.sock", {"verb": verb, "token": token, **more})
 
 
-def _one_line_of(line: socket.socket) -> bytes:
-    got = bytearray()
-    while not got.endswith(b"\n") and len(got) < ANSWER_BYTES:
-        part = line.recv(65536)
-        if not part:
-            break
-        got += part
-    return bytes(got)
+def _door() -> Path:
+    """The `.kf` folder, looked for from the current folder upwards."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".kf" / "token").is_file():
+            return folder / ".kf"
+    raise BadInput("no workspace here: run this inside the folder that was lent to an attempt (it holds .kf/token)")
 
 
 def measure(
     quick: Annotated[bool, typer.Option("--quick", help="A smaller size, for a hint only: never a verdict.")] = False,
     json: Json = False,
 ) -> int:
-    """Have the judge measure the workspace as it is now."""
-    answer = Door.here().ask("measure", quick=quick)
+    """Have the judge measure the workspace as it is now.
+
+    Exit code 0 when it is accepted, 1 when it is not."""
+    answer = ask("measure", quick=quick)
     if json:
         document(answer)
     else:
@@ -91,7 +52,9 @@ def measure(
 
 
 def submit(json: Json = False) -> int:
-    """Hand the workspace in: the best valid snapshot of this attempt becomes its result."""
+    """Hand the workspace in.
+
+    The best valid snapshot of this attempt becomes its result."""
     return _end("submit", "handed in", json)
 
 
@@ -101,12 +64,12 @@ def abandon(json: Json = False) -> int:
 
 
 def renew(json: Json = False) -> int:
-    """Ask for more time on this attempt's lease."""
+    """Extend this attempt's lease."""
     return _end("renew", "renewed", json)
 
 
 def _end(verb: str, done: str, json: bool) -> int:
-    answer = Door.here().ask(verb)
+    answer = ask(verb)
     if json:
         document(answer)
     else:
@@ -127,11 +90,10 @@ def _verdict_lines(answer: dict[str, Any]) -> list[str]:
         return [f"{answer.get('verdict')}: {one_line(str(answer.get('reason') or 'no reason given'))}"]
     first = f"{answer['verdict']}: {_shown(answer['score'])} {answer.get('metric', '')} ({answer.get('goal', '')})"
     compared = [f"{word} {_shown(answer.get(key))}" for word, key in _COMPARED if answer.get(key) is not None]
-    instruments = [f"  {one_line(str(key))}: {_shown(value)}" for key, value in (answer.get("instruments") or {}).items()]
+    instruments = [
+        f"  {one_line(str(key))}: {_shown(value)}" for key, value in (answer.get("instruments") or {}).items()
+    ]
     return [first, "  " + ", ".join(compared), *instruments]
-
-
-_COMPARED = (("best here", "best_here"), ("parent", "parent_score"), ("best of all", "best_score"))
 
 
 def _shown(value: object) -> str:
@@ -139,4 +101,4 @@ def _shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return number(value)
-    return one_line(json.dumps(value) if isinstance(value, (dict, list)) else str(value))
+    return one_line(jsons.dumps(value) if isinstance(value, (dict, list)) else str(value))

@@ -10,24 +10,37 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else goes to stderr.")]
 Unprotected = Annotated[
     bool,
-    typer.Option("--unprotected", help="Go on without a jail: candidates run on this machine as you. Shown everywhere."),
+    typer.Option(
+        "--unprotected", help="Go on without a jail: candidates run on this machine as you. Shown everywhere."
+    ),
 ]
-Problem = Annotated[str, typer.Argument(help="A folder with problem.toml, or the name of a shipped problem.")]
+Problem = Annotated[
+    str, typer.Argument(metavar="PROBLEM", help="A folder with problem.toml, or the name of a shipped problem.")
+]
 Experiment = Annotated[
-    Path | None, typer.Argument(help="The folder of an experiment (default: the latest one made).", show_default=False)
+    Path | None,
+    typer.Argument(
+        metavar="EXPERIMENT", help="The folder of an experiment (default: the latest one made).", show_default=False
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Drives every choice of parents; never the judge.")]
 Agents = Annotated[
     list[str] | None,
-    typer.Option("--agent", metavar="SPEC", help="name[@model][:slots]; may be given several times. None: mutator."),
+    typer.Option(
+        "--agent", metavar="SPEC", help="name\\[@model]\\[:slots]; may be given several times. None: mutator."
+    ),
 ]
 Attempts = Annotated[int | None, typer.Option("--attempts", metavar="N", help="Cap: so many attempts.")]
 Hours = Annotated[float | None, typer.Option("--hours", metavar="H", help="Cap: so many hours.")]
 Dollars = Annotated[float | None, typer.Option("--dollars", metavar="X", help="Cap: so many US dollars.")]
 Tokens = Annotated[int | None, typer.Option("--tokens", metavar="N", help="Cap: so many tokens.")]
-Target = Annotated[float | None, typer.Option("--target", metavar="S", help="Stop when a confirmed score is this good.")]
+Target = Annotated[
+    float | None, typer.Option("--target", metavar="S", help="Stop when a confirmed score is this good.")
+]
 Minutes = Annotated[float, typer.Option("--attempt-minutes", metavar="M", help="Wall time of one attempt.")]
 Scratch = Annotated[
     Path | None,
-    typer.Option("--scratch", metavar="D", help="Where workspaces lie (default: the state folder).", show_default=False),
+    typer.Option(
+        "--scratch", metavar="D", help="Where workspaces lie (default: the state folder).", show_default=False
+    ),
 ]

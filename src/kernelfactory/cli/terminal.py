@@ -161,3 +161,12 @@ def _rich_table(screen: Console, heads: Sequence[str], cells: list[list[str]], l
     for row in cells:
         made.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
     screen.print(made)
+
+
+def colour_diff(text: str) -> str:
+    """A unified diff in green and red where stdout is a terminal that wants colours; unchanged elsewhere."""
+    if not console().is_terminal or console().no_color:
+        return text
+    styles = {"+": "\x1b[32m", "-": "\x1b[31m", "@": "\x1b[36m"}
+    lines = text.split("\n")
+    return "\n".join(f"{styles[line[0]]}{line}\x1b[0m" if line[:1] in styles else line for line in lines)

@@ -1,0 +1,152 @@
+"""`kf doctor`: what works on this machine, and what to do about what does not. Installs and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kernelfactory.cli.options import Json
+from kernelfactory.cli.terminal import document, one_line, say, size, table
+from kernelfactory.model import KernelFactoryError
+
+LEAST_DISK = 1 << 30
+LEAST_MEMORY = 2 << 30
+LEAST_FILES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `essential`: without it KernelFactory does not work as promised."""
+
+    part: str
+    ok: bool
+    essential: bool
+    seen: str
+    advice: str = ""
+
+
+def doctor(json: Json = False) -> int:
+    """What works here, and what to do about what does not.
+
+    Exit code 0 when all that is essential works, 1 otherwise."""
+    found = [finding for look in LOOKS for finding in look()]
+    healthy = all(finding.ok for finding in found if finding.essential)
+    if json:
+        document({"healthy": healthy, "findings": [asdict(finding) for finding in found]})
+        return 0 if healthy else 1
+    rows = [[_mark(finding), finding.part, one_line(finding.seen, 100)] for finding in found]
+    table(("", "part", "seen"), rows, left=("", "part", "seen"))
+    advice = [f"  {finding.part}: {finding.advice}" for finding in found if finding.advice and not finding.ok]
+    say(*(["", "what to do", *advice] if advice else []))
+    say("", "all that is essential works" if healthy else "something essential does not work")
+    return 0 if healthy else 1
+
+
+def _mark(finding: Finding) -> str:
+    return "ok" if finding.ok else ("wrong" if finding.essential else "lacking")
+
+
+# ── where we are ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _system() -> list[Finding]:
+    release = f"{platform.system()} {platform.release()}, {platform.machine()}, {os.cpu_count()} cores"
+    linux = sys.platform == "linux"
+    advice = "Linux is what is tested; on Windows use WSL2" if not linux else ""
+    return [
+        Finding("system", linux, sys.platform == "win32", release, advice),
+        Finding("python", sys.version_info >= (3, 11), True, platform.python_version(), "use Python 3.11 or newer"),
+        _git(),
+    ]
+
+
+def _git() -> Finding:
+    """Programs are kept in a git repository by a library; the command is only for looking at it."""
+    import pygit2
+
+    command = shutil.which("git")
+    seen = f"library {pygit2.LIBGIT2_VERSION}" + (f", command {command}" if command else ", no git command")
+    return Finding("git", bool(command), False, seen, "install git to look into trees.git yourself")
+
+
+def _disk() -> list[Finding]:
+    from kernelfactory.cli.places import state_folder
+
+    found = []
+    for part, folder in (("disk, here", Path.cwd()), ("disk, workspaces", state_folder())):
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        free = shutil.disk_usage(there).free
+        writable = os.access(there, os.W_OK)
+        seen = f"{size(free)} free in {there}" + ("" if writable else ", not writable")
+        found.append(
+            Finding(part, free >= LEAST_DISK and writable, True, seen, f"needs {size(LEAST_DISK)} and write access")
+        )
+    return found
+
+
+def _limits() -> list[Finding]:
+    import resource
+
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    found = [Finding("open files", files < 0 or files >= LEAST_FILES, True, str(files), "raise it: ulimit -n 1024")]
+    memory = _memory()
+    if memory is not None:
+        enough = memory >= LEAST_MEMORY
+        found.append(Finding("memory", enough, False, f"{size(memory)} available", "fewer slots: --agent mutator:1"))
+    return found
+
+
+def _memory() -> int | None:
+    """Bytes that are available now, where the system says so."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+# ── what judges ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _jail() -> list[Finding]:
+    from kernelfactory import jail
+
+    advice = "install bubblewrap (apt install bubblewrap); containers may forbid user namespaces; else --unprotected"
+    try:
+        found = jail.find()
+    except KernelFactoryError as refused:
+        return [Finding("jail", False, True, str(refused), advice)]
+    attacks = jail.self_test(found)
+    worked = [attack.name for attack in attacks if attack.worked]
+    held = f"{found.name}: {len(attacks) - len(worked)} of {len(attacks)} attacks held off"
+    return [Finding("jail", not worked, True, held + (f"; worked: {', '.join(worked)}" if worked else ""), advice)]
+
+
+def _core() -> list[Finding]:
+    from kernelfactory import core
+
+    seen, advice = (
+        core.describe(),
+        "install a C compiler (cc) or `pip install ziglang`, then: python -m kernelfactory.core.build",
+    )
+    return [Finding("C core", core.available(), False, seen, advice)]
+
+
+# ── who works ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _agents() -> list[Finding]:
+    from kernelfactory import agents
+
+    names = agents.known()
+    return [
+        Finding("agents", bool(names), True, ", ".join(names) or "none", "install the package again: pip install -e .")
+    ]
+
+
+LOOKS: tuple[Callable[[], list[Finding]], ...] = (_system, _disk, _limits, _jail, _core, _agents)

@@ -1,0 +1,115 @@
+"""Commands that ask the judge: judge (one verdict), check (is the problem sound?). Run no candidate themselves."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kernelfactory.cli.options import Json, Problem, Unprotected
+from kernelfactory.cli.terminal import document, gain, number, one_line, say, table, warn
+from kernelfactory.model import BadInput, Metric, Verdict
+
+UNPROTECTED = "kf: UNPROTECTED: candidates run without a jail, as you, on this machine"
+
+
+def judge(
+    problem: Problem,
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where the editable files lie (default: the seed).", show_default=False)
+    ] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="On the fresh inputs of a confirmation.")] = False,
+    unprotected: Unprotected = False,
+    json: Json = False,
+) -> int:
+    """One verdict on a program.
+
+    Exit code 0 when it is accepted, 1 when it is rejected or quarantined."""
+    from kernelfactory import files, jail
+    from kernelfactory import problem as problems
+    from kernelfactory.judge import Judge
+    from kernelfactory.judge.answer import verdict_json
+
+    found = problems.load(problems.find(problem))
+    if folder is not None and not folder.is_dir():
+        raise BadInput(f"{folder}: no such folder; give the one that holds {', '.join(found.editable)}")
+    program = files.read_tree(folder, found.editable) if folder is not None else _seed(found)
+    if not program:
+        raise BadInput(f"{folder} holds none of the editable files ({', '.join(found.editable)})")
+    chosen = jail.find(unprotected)
+    with (
+        tempfile.TemporaryDirectory(prefix="kf-judge-") as scratch,
+        Judge(found, chosen, scratch=Path(scratch)) as the_judge,
+    ):
+        verdict = the_judge.confirm(program) if confirm else the_judge.screen(program)
+    if json:
+        document(verdict_json(verdict, found.metric))
+    else:
+        say(*_lines(verdict, found.metric))
+    _warn_of(verdict)
+    return 0 if verdict.verdict == "accepted" else 1
+
+
+def _seed(found: Any) -> dict[str, bytes]:
+    from kernelfactory.problem import is_editable
+
+    return {name: data for name, data in found.seed.items() if is_editable(name, found.editable)}
+
+
+def _lines(verdict: Verdict, metric: Metric) -> list[str]:
+    """The verdict for reading."""
+    confirmed = " (confirmed)" if verdict.confirmed else ""
+    if verdict.score is None:
+        lines = [f"{verdict.verdict}: {one_line(verdict.reason or 'no reason given')} [{verdict.reason_code}]"]
+    else:
+        lines = [f"{verdict.verdict}: {number(verdict.score)} {metric.unit} on {verdict.inputs} inputs{confirmed}"]
+        lines += [f"  {one_line(verdict.reason)}"] if verdict.reason else []
+        lines += [
+            f"  {gain(verdict.score, score)} than {one_line(name)} ({number(score)})"
+            for name, score in metric.reference
+            if score != verdict.score
+        ]
+        lines += [f"  {one_line(name)}: {value:.4g}" for name, value in verdict.measures.items()]
+    lines += [
+        f"  flag {one_line(flag.rule)} at {one_line(flag.where)}: {one_line(flag.text, 120)}" for flag in verdict.flags
+    ]
+    ruled = f"{verdict.ruler.backend} {verdict.ruler.digest.removeprefix('sha256:')[:12]}"
+    return [
+        *lines,
+        f"  {verdict.trust} in {verdict.jail}, ruler {ruled}, {verdict.seconds:.2f} s, tree {verdict.tree[:12]}",
+    ]
+
+
+def _warn_of(verdict: Verdict) -> None:
+    if verdict.trust == "unprotected":
+        warn(UNPROTECTED)
+    if verdict.ruler.backend == "python":
+        warn("kf: SLOW: no C core here, the exact Python simulator judged: see kf doctor")
+
+
+def check(problem: Problem, unprotected: Unprotected = False, json: Json = False) -> int:
+    """Is the problem sound?
+
+    Tries its seed, its ruler, its limits, and what careless or hostile candidates would gain. Exit code 1 if not."""
+    from kernelfactory import jail
+    from kernelfactory import problem as problems
+    from kernelfactory.judge.check import check_problem
+
+    found = problems.load(problems.find(problem))
+    chosen = jail.find(unprotected)
+    if chosen.trust == "unprotected":
+        warn(UNPROTECTED)
+    checks = check_problem(found, chosen)
+    sound = all(item.ok for item in checks)
+    if json:
+        items = [{"check": item.name, "ok": item.ok, "detail": item.detail} for item in checks]
+        document(
+            {"problem": found.name, "digest": found.digest, "sound": sound, "trust": chosen.trust, "checks": items}
+        )
+    else:
+        rows = [["ok" if item.ok else "wrong", item.name, one_line(item.detail, 160)] for item in checks]
+        table(("", "check", "seen"), rows, left=("", "check", "seen"))
+        say("", f"{found.name}: {'sound' if sound else 'NOT sound'}")
+    return 0 if sound else 1

@@ -1,0 +1,354 @@
+"""Commands that read an experiment, now or later: status, attempts, show, best, notes. Write nothing in it."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kernelfactory.cli.options import Experiment, Json
+from kernelfactory.cli.places import experiment as the_experiment
+from kernelfactory.cli.places import shown as path_shown
+from kernelfactory.cli.terminal import (
+    clock,
+    colour_diff,
+    document,
+    gain,
+    money,
+    number,
+    one_line,
+    plain,
+    say,
+    score,
+    table,
+)  # fmt: skip
+from kernelfactory.model import BadInput
+
+if TYPE_CHECKING:
+    from kernelfactory.model import Metric
+    from kernelfactory.reading import Reader
+
+Number = Annotated[
+    int | None, typer.Argument(metavar="N", help="Which attempt (default: the best).", show_default=False)
+]
+
+
+def _open(folder: Path | None) -> Reader:
+    from kernelfactory.reading import Reader
+
+    return Reader.open(the_experiment(folder))
+
+
+# ── status ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def status(experiment: Experiment = None, json: Json = False) -> int:
+    """Where an experiment stands."""
+    with _open(experiment) as reader:
+        now, metric = reader.status(), reader.experiment.metric
+        folder = path_shown(reader.folder)
+    if json:
+        document(now)
+        return 0
+    say(*_status_lines(now, metric, folder), "")
+    rows = [
+        [str(i["island"]), *(number(i[key]) for key in ("candidates", "best", "visits", "stale"))]
+        for i in now["islands"]
+    ]
+    table(("island", "valid", "best", "visits", "stale"), rows)
+    agents = [
+        [a["agent"], a["model"] or "", number(a["slots"]), number(a["busy"]), a["paused_until"] or ""]
+        for a in now["agents"]
+    ]
+    if agents:
+        say("")
+        table(("agent", "model", "slots", "busy", "paused until"), agents, left=("agent", "model", "paused until"))
+    return 0
+
+
+def _status_lines(now: dict[str, Any], metric: Metric, folder: str) -> list[str]:
+    best, attempts, spent = now["best"], now["attempts"], now["spent"]
+    counts = ", ".join(f"{number(count)} {state}" for state, count in attempts.items() if count) or "none"
+    dollars = money(spent["dollars"]) + (" and more of unknown price" if spent.get("dollars_unknown") else "")
+    ruled = f", {number(now['rejected'])} rejected, {number(now['quarantined'])} quarantined"
+    return [
+        f"{one_line(now['experiment'])}: {now['state']}" + (f" ({one_line(now['why'])})" if now["why"] else ""),
+        f"  folder        {folder}",
+        f"  problem       {one_line(now['problem'])}",
+        f"  best          {best_line(best, now['baseline'], metric)}",
+        f"  attempts      {counts}",
+        f"  measurements  {number(now['measurements'])}{ruled}",
+        f"  spent         {dollars}, {number(spent['tokens'])} tokens, {clock(spent['seconds'])} of agents' time",
+    ]
+
+
+def best_line(best: dict[str, Any] | None, baseline: float | None, metric: Metric) -> str:
+    """The best, and how far it is from the seed, in words."""
+    if best is None:
+        return "nothing valid yet"
+    if not best["attempt"] or baseline is None or best["score"] == baseline:
+        return f"{score(best['score'], metric)} (the seed)"
+    line = f"{score(best['score'], metric)}, {gain(best['score'], baseline)} than the seed's {number(baseline)}"
+    trust = best.get("trust", "judged")
+    return f"{line} (attempt {best['attempt']}{'' if trust == 'judged' else ', ' + trust.upper()})"
+
+
+# ── attempts ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def attempts(
+    experiment: Experiment = None,
+    outcome: Annotated[
+        str | None, typer.Option("--outcome", metavar="O", help="Only: improved equal worse rejected quarantined none.")
+    ] = None,
+    island: Annotated[int | None, typer.Option("--island", metavar="I", help="Only those of one island.")] = None,
+    last: Annotated[int | None, typer.Option("--last", metavar="N", min=1, help="Only the newest N.")] = None,
+    json: Json = False,
+) -> int:
+    """Every attempt, one line each."""
+    from kernelfactory.reading import Filter
+
+    with _open(experiment) as reader:
+        rows = reader.attempts_json(Filter(outcome=_outcome(outcome), island=island))
+    rows = rows[-last:] if last else rows
+    if json:
+        document(rows)
+        return 0
+    heads = (
+        "attempt",
+        "parent",
+        "island",
+        "agent",
+        "outcome",
+        "score",
+        "change",
+        "tries",
+        "time",
+        "end",
+        "why this parent",
+    )
+    table(heads, [_attempt_cells(row) for row in rows], left=("agent", "outcome", "end", "why this parent"))
+    return 0
+
+
+def _outcome(named: str | None) -> Any:
+    from typing import get_args
+
+    from kernelfactory.model import Outcome
+
+    if named is not None and named not in get_args(Outcome):
+        raise BadInput(f"no outcome {named!r}: one of {', '.join(get_args(Outcome))}")
+    return named
+
+
+def _attempt_cells(row: dict[str, Any]) -> list[str]:
+    agent = f"{row['agent']}@{row['model']}" if row["model"] else row["agent"]
+    change = "" if row["delta"] is None else f"{row['delta']:+,g}"
+    return [
+        str(row["attempt"]), number(row["parent"]), str(row["island"]), one_line(agent, 24),
+        row["outcome"] or row["state"], number(row["score"]), change, str(row["measurements"]),
+        clock(row["seconds"]), row["end"] or "", one_line(row["policy_reason"] or "", 60),
+    ]  # fmt: skip
+
+
+# ── show ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def show(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    experiment: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="EXPERIMENT", help="The folder of an experiment (default: the latest one made)", show_default=False
+        ),
+    ] = None,
+    attempt: Number = None,
+    diff: Annotated[bool, typer.Option("--diff", help="What it changed in its parent's program.")] = False,
+    notes: Annotated[bool, typer.Option("--notes", help="Its progress.md.")] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="What the agent was given to read.")] = False,
+    transcript: Annotated[bool, typer.Option("--transcript", help="What the agent's processes printed.")] = False,
+    json: Json = False,
+) -> int:
+    """One attempt: where it came from and what came of it.
+
+    Without N: the best one. On request its program's changes, notes, brief and log."""
+    folder, wanted = _split(experiment, attempt)
+    with _open(folder) as reader:
+        number_ = _wanted(reader, wanted)
+        parts = {"diff": diff, "notes": notes, "brief": brief, "transcript": transcript}
+        texts = {name: _PARTS[name](reader, number_) for name, asked in parts.items() if asked}
+        if json:
+            document({**_attempt_json(reader, number_), "verdicts": _verdicts(reader, number_), **texts})
+            return 0
+        _show_attempt(reader, number_)
+    for name, text in texts.items():
+        say("", f"── {name} " + "─" * (70 - len(name)))
+        say(colour_diff(plain(text)) if name == "diff" else plain(text) or "(empty)")
+    return 0
+
+
+def _split(named: str | None, attempt: int | None) -> tuple[Path | None, int | None]:
+    """`kf show 42` means attempt 42 of the latest experiment, unless there is a folder of that name."""
+    if named is not None and attempt is None and named.isdigit() and not Path(named).is_dir():
+        return None, int(named)
+    return (Path(named) if named is not None else None), attempt
+
+
+def _wanted(reader: Reader, attempt: int | None) -> int:
+    if attempt is not None:
+        return reader.attempt(attempt).attempt
+    best = reader.best()
+    if best is None:
+        raise BadInput(f"{reader.folder} has no valid program yet: name an attempt (kf attempts lists them)")
+    return best.attempt
+
+
+def _attempt_json(reader: Reader, attempt: int) -> dict[str, Any]:
+    from kernelfactory.rows import attempt_json
+
+    row = reader.attempt(attempt)
+    return attempt_json(row, row.score, reader.flags(attempt))
+
+
+def _verdicts(reader: Reader, attempt: int) -> list[dict[str, Any]]:
+    from kernelfactory.judge.answer import verdict_json
+
+    metric = reader.experiment.metric
+    return [{"measurement": m.measurement, **verdict_json(m.verdict, metric)} for m in reader.measurements(attempt)]
+
+
+def _show_attempt(reader: Reader, attempt: int) -> None:
+    row, metric = reader.attempt(attempt), reader.experiment.metric
+    parent = (
+        "none: the seed itself" if row.parent is None else f"attempt {row.parent}, {score(row.parent_score, metric)}"
+    )
+    came = row.outcome or row.state
+    ended = f", ended: {row.end}" if row.end else ""
+    say(
+        f"attempt {attempt}: {came}, {score(row.score, metric)}" + (", confirmed" if row.confirmed else ""),
+        f"  parent    {parent} (island {row.island}, {row.move})",
+        f"  reason    {one_line(row.reason)}",
+        f"  lineage   {' ← '.join(str(n) for n in reader.lineage(attempt))}",
+        f"  agent     {one_line(row.agent)}{'@' + one_line(row.model) if row.model else ''}, cage: {row.cage}",
+        f"  spent     {clock(row.seconds)}, {number(row.tokens)} tokens, {money(row.dollars)}{ended}",
+        f"  commit    {row.commit or '-'}",
+    )
+    if row.fault:
+        say(f"  fault     {one_line(row.fault, 300)}")
+    for flag in reader.flags(attempt):
+        say(f"  flag      {one_line(' '.join((flag['rule'], flag['where'], flag['text'])), 200)}")
+    measured = reader.measurements(attempt)
+    if measured:
+        say("")
+        rows = [
+            [str(m.number), m.verdict.verdict, number(m.verdict.score), str(m.verdict.inputs), m.verdict.reason or ""]
+            for m in measured
+        ]
+        table(("try", "verdict", "score", "inputs", "reason"), rows, left=("verdict", "reason"))
+
+
+def _program(reader: Reader, attempt: int) -> dict[str, bytes]:
+    from kernelfactory.trees import Trees
+
+    commit = reader.attempt(attempt).commit
+    return dict(Trees(reader.folder / "trees.git").read(commit)) if commit else {}
+
+
+def _diff(reader: Reader, attempt: int) -> str:
+    """Unified, against the parent; against nothing for the seed."""
+    parent = reader.attempt(attempt).parent
+    old = _program(reader, parent) if parent is not None else {}
+    new = _program(reader, attempt)
+    changed = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    return "\n".join(line for name in changed for line in _diff_file(name, old.get(name, b""), new.get(name, b"")))
+
+
+def _diff_file(name: str, old: bytes, new: bytes) -> list[str]:
+    before, after = (data.decode("utf-8", "replace").splitlines() for data in (old, new))
+    return list(difflib.unified_diff(before, after, f"a/{name}", f"b/{name}", lineterm=""))
+
+
+def _log(name: str) -> Any:
+    def read(reader: Reader, attempt: int) -> str:
+        path = reader.folder / "attempts" / f"{attempt:06}" / name
+        return path.read_text("utf-8", "replace") if path.is_file() else ""
+
+    return read
+
+
+_PARTS = {
+    "diff": _diff,
+    "notes": lambda reader, attempt: reader.attempt(attempt).notes,
+    "brief": _log("brief.md"),
+    "transcript": _log("agent.log"),
+}
+
+
+# ── best, notes, report ──────────────────────────────────────────────────────────────────────────
+
+
+def best(
+    experiment: Experiment = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="D", help="Copy the program into this folder.")] = None,
+    json: Json = False,
+) -> int:
+    """The best confirmed program, and where its files are.
+
+    Exit code 1 while nothing beats the seed."""
+    from kernelfactory.files import write_tree
+
+    with _open(experiment) as reader:
+        found, metric, baseline = reader.best(), reader.experiment.metric, reader.baseline()
+        if found is None:
+            raise BadInput(f"{reader.folder} has no valid program yet")
+        files = _program(reader, found.attempt)
+        where = reader.folder / "best"
+    if out is not None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise BadInput(f"{out} is not an empty folder: name another with --out")
+        write_tree(out, files)
+        where = out
+    names = sorted(files)
+    facts = {
+        "attempt": found.attempt,
+        "score": found.score,
+        "commit": found.commit,
+        "tree": found.tree,
+        "trust": found.trust,
+    }
+    if json:
+        document({**facts, "metric": metric.name, "goal": metric.goal, "folder": str(where.resolve()), "files": names})
+    else:
+        say(best_line(facts, baseline, metric), f"  {path_shown(where)}/", *(f"    {one_line(name)}" for name in names))
+    return 0 if found.attempt else 1
+
+
+def notes(
+    experiment: Experiment = None,
+    attempt: Annotated[
+        int | None, typer.Option("--attempt", metavar="N", help="Only those of one attempt's lineage.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """The notes that attempts left for the next ones."""
+    with _open(experiment) as reader:
+        found = reader.notes(reader.lineage(reader.attempt(attempt).attempt) if attempt is not None else None)
+        metric = reader.experiment.metric
+    if json:
+        document(
+            [
+                {"attempt": n.attempt, "outcome": n.outcome, "score": n.score, "agent": n.agent, "text": n.text}
+                for n in found
+            ]
+        )
+        return 0
+    for note in found:
+        say(
+            f"── attempt {note.attempt}: {note.outcome}, {score(note.score, metric)} ({one_line(note.agent)})",
+            plain(note.text).rstrip(),
+            "",
+        )
+    if not found:
+        say("no notes yet")
+    return 0

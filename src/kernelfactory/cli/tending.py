@@ -1,0 +1,56 @@
+"""Commands round an experiment: report (a page), clean (leftover workspaces). Neither changes what happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kernelfactory.cli import places
+from kernelfactory.cli.options import Experiment, Json, Scratch
+from kernelfactory.cli.terminal import document, say, size
+from kernelfactory.model import BadInput
+
+
+def report(
+    experiments: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[EXPERIMENT]...", help="Folders of experiments (default: the latest one made).", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="F.html", help="Where to (default: report.html in the experiment).")
+    ] = None,
+    with_code: Annotated[
+        bool, typer.Option("--with-code", help="Show programs although the problem keeps them private.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """One self-contained page: charts, lineage, attempts."""
+    from kernelfactory import report as pages
+
+    folders = [places.experiment(folder) for folder in experiments or [None]]
+    page = out if out is not None else folders[0] / "report.html"
+    if page.is_dir():
+        raise BadInput(f"{page} is a folder: name a file with --out")
+    pages.write(folders, page, with_code=with_code)
+    if json:
+        document(
+            {
+                "report": str(page.resolve()),
+                "bytes": page.stat().st_size,
+                "experiments": [str(f.resolve()) for f in folders],
+            }
+        )
+    else:
+        say(f"{places.shown(page)} ({size(page.stat().st_size)})")
+    return 0
+
+
+def clean(experiment: Experiment = None, scratch: Scratch = None, json: Json = False) -> int:
+    """Remove leftover workspaces; say how much.
+
+    They are left behind by a kill; the record and the programs are never touched."""
+    raise NotImplementedError
