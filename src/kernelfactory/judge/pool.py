@@ -6,7 +6,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import select
 import struct
 import sys
 import threading
@@ -17,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from kernelfactory.jail import Jail, Spec
-from kernelfactory.process import Child, spawn
+from kernelfactory.process import Child, Ended, Silent, spawn
 
 import kernelfactory
+from kernelfactory.judge.tripwires import clean
 from kernelfactory.model import KernelFactoryError, Problem
 
 FRAME = struct.Struct(">IQ")
@@ -34,14 +34,6 @@ class JudgeFailed(KernelFactoryError):
     """The problem's ruler failed, not the candidate: no verdict was reached. Its author must correct it."""
 
 
-class HostDied(Exception):
-    """A ruler's process ended, or spoke out of turn."""
-
-
-class HostSlow(Exception):
-    """A ruler's process did not answer in its time."""
-
-
 def start_host(problem: Problem, jail: Jail) -> Host:
     """A new ruler process for a problem, ready. Raises JudgeFailed when the ruler does not load."""
     folder = os.path.join(problem.folder, "judge")
@@ -54,7 +46,7 @@ def start_host(problem: Problem, jail: Jail) -> Host:
         memory=problem.measure.memory,
     )
     launch = jail.command(spec)
-    return Host(spawn(launch.argv, env=launch.env, pass_fds=launch.pass_fds), problem.name)
+    return Host(spawn(launch.argv, env=launch.env, options=launch.options), problem.name)
 
 
 class Host:
@@ -62,77 +54,41 @@ class Host:
 
     def __init__(self, child: Child, problem: str) -> None:
         self._child = child
-        self._in, self._out = child.stdin.fileno(), child.stdout.fileno()
-        for end in (self._in, self._out):
-            os.set_blocking(end, False)
+        for pipe in (child.stdin, child.stdout):
             with suppress(OSError):  # a larger pipe is only faster
-                fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        self._late = b""
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         try:
-            self.hello = self._receive(time.monotonic() + START_SECONDS)
-        except (HostDied, HostSlow) as error:
+            self.hello = self._receive(START_SECONDS)
+        except (Ended, Silent) as error:
             self.close()
-            raise JudgeFailed(f"the ruler of {problem} does not start ({error}); run: kf check {problem}") from None
+            raise JudgeFailed(f"the ruler of {problem} does not start ({error})") from None
         if "fault" in self.hello:
             self.close()
-            raise JudgeFailed(f"the ruler of {problem} does not load: {self.hello['fault']}")
+            raise JudgeFailed(f"the ruler of {problem} does not load: {clean(str(self.hello['fault']))}")
 
     def ask(self, request: Mapping[str, Any], artefact: bytes, seconds: float) -> dict[str, Any]:
-        """Send one request with an artefact; the answer as the host gave it. Raises HostDied, HostSlow: then the
-        process is of no more use."""
+        """Send one request with an artefact; the answer as the host gave it. Raises Ended, Silent: then the process
+        is of no more use."""
         deadline = time.monotonic() + seconds
         header = json.dumps(request).encode()
-        for part in (FRAME.pack(len(header), len(artefact)) + header, artefact):
-            self._write(part, deadline)
-        return self._receive(deadline)
+        self._child.write(FRAME.pack(len(header), len(artefact)) + header, seconds)
+        self._child.write(artefact, deadline - time.monotonic())
+        return self._receive(deadline - time.monotonic())
 
     def close(self) -> None:
         self._child.kill()
-        self._child.wait()
 
-    def _write(self, data: bytes, deadline: float) -> None:
-        left = memoryview(data)
-        while left:
-            try:
-                left = left[os.write(self._in, left) :]
-            except BlockingIOError:
-                _wait(self._in, select.POLLOUT, deadline)
-            except BrokenPipeError:
-                raise HostDied("it has ended") from None
-
-    def _receive(self, deadline: float) -> dict[str, Any]:
-        header, payload = FRAME.unpack(self._read(FRAME.size, deadline))
+    def _receive(self, seconds: float) -> dict[str, Any]:
+        header, payload = FRAME.unpack(self._child.read(FRAME.size, seconds))
         if header > ANSWER_BYTES or payload:
-            raise HostDied("its answer is too long")
+            raise Ended("its answer is too long")
         try:
-            answer = json.loads(self._read(header, deadline))
+            answer = json.loads(self._child.read(header, seconds))
         except (ValueError, RecursionError):
-            raise HostDied("its answer is not JSON") from None
+            raise Ended("its answer is not JSON") from None
         if not isinstance(answer, dict):
-            raise HostDied("its answer is not an object")
+            raise Ended("its answer is not an object")
         return answer
-
-    def _read(self, count: int, deadline: float) -> bytes:
-        parts: list[bytes] = []
-        while count:
-            try:
-                part = os.read(self._out, count)
-            except BlockingIOError:
-                _wait(self._out, select.POLLIN, deadline)
-                continue
-            if not part:
-                raise HostDied("it has ended")
-            parts.append(part)
-            count -= len(part)
-        return b"".join(parts)
-
-
-def _wait(end: int, event: int, deadline: float) -> None:
-    poll = select.poll()
-    poll.register(end, event)
-    left = deadline - time.monotonic()
-    if left <= 0 or not poll.poll(left * 1000):
-        raise HostSlow("it took too long")
 
 
 class Pool:
@@ -152,7 +108,7 @@ class Pool:
         return host.hello
 
     def ask(self, function: str, inputs: Sequence[int], artefact: bytes, seconds: float) -> dict[str, Any]:
-        """Have an artefact measured; a host that dies is replaced, once. Raises HostSlow, HostDied."""
+        """Have an artefact measured; a host that dies is replaced, once. Raises Silent, Ended."""
         request = {"function": function, "inputs": list(inputs)}
         for last in (False, True):
             host = self._take()
@@ -160,7 +116,7 @@ class Pool:
                 answer = host.ask(request, artefact, seconds)
             except BaseException as error:
                 host.close()
-                if last or not isinstance(error, HostDied):
+                if last or not isinstance(error, Ended):
                     raise
             else:
                 self._give(host)
