@@ -69,7 +69,7 @@ function scoreChart(host, spec) {
         svg("text", { x: box.l - 8, y: y(v) + 4, "text-anchor": "end" }, number(v)));
     const wanted = box.w / 110;
     const columns = state.x === "time" ? timeTicks(box.last, wanted) : niceTicks(0, box.last, wanted).filter(Number.isInteger).map((v) => [v, number(v)]);
-    for (const [v, label] of columns) root.append(svg("text", { x: x(v), y: box.b + 30, "text-anchor": "middle" }, label));
+    for (const [v, label] of columns) root.append(svg("text", { x: x(v), y: box.b + 30, "text-anchor": x(v) > box.r - 24 ? "end" : "middle" }, label));
     root.append(svg("line", { class: "axis", x1: box.l, x2: box.r, y1: box.b + 0.5, y2: box.b + 0.5 }));
   }
 
@@ -82,10 +82,13 @@ function scoreChart(host, spec) {
       if (y(v) > free - 15) continue;
       free = y(v);
       const label = name + " " + number(v);
-      root.append(svg("text", { class: "halo", x: box.l + 6, y: free - 5 }, label.length > box.w / 7 ? label.slice(0, Math.floor(box.w / 7) - 1) + "…" : label));
+      const taken = spec.series.some((one) => one.steps.length && Math.abs(y(one.steps[one.steps.length - 1].score) + 20 - free) < 18);
+      const at = taken ? { x: box.l + 6 } : { x: box.r - 4, "text-anchor": "end" };
+      root.append(svg("text", { class: "halo", y: free - 5, ...at }, label.length > box.w / 7 ? label.slice(0, Math.floor(box.w / 7) - 1) + "…" : label));
     }
     outside.sort((a, b) => (spec.goal === "min" ? b[1] - a[1] : a[1] - b[1]));
-    beyond.replaceChildren();
+    const far = state.marks.filter(({ row }) => row.score < range[0] || row.score > range[1]).length;
+    beyond.replaceChildren(far ? number(far) + " of the results beyond the axis, drawn at its edge. " : "");
     if (!outside.length) return;
     const items = outside.flatMap(([name, v], at) => [at ? " · " : "", el("span", null, name + " ", el("b", null, number(v)))]);
     beyond.append("Published, beyond this range: ", ...items.filter(Boolean));

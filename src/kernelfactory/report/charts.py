@@ -40,8 +40,9 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        low, high, here = (math.log(v) for v in (self.low, self.high, value)) if self.log else (
-            self.low, self.high, value)
+        low, high, here = (
+            (math.log(v) for v in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
+        )
         share = (here - low) / (high - low) if high > low else 0.5
         return round(self.first + min(1.0, max(0.0, share)) * (self.last - self.first), 1)
 
@@ -67,8 +68,9 @@ def log_ticks(low: float, high: float) -> list[float]:
 def span(data: ReportData) -> tuple[float, float, bool]:
     """(low, high, log) of the score axis: from the best to the seed, widened to all but the worst few results,
     with room for the nearest references."""
-    scores = sorted((row.score for row in data.rows if row.score is not None and counts(row)),
-                    reverse=data.metric.goal == "max")  # best first
+    scores = sorted(
+        (row.score for row in data.rows if row.score is not None and counts(row)), reverse=data.metric.goal == "max"
+    )  # best first
     core = [step.score for step in data.steps]
     core += [scores[0], scores[math.ceil(0.97 * (len(scores) - 1))]] if scores else []
     core = core or [0.0, 1.0]
@@ -112,7 +114,7 @@ def _references(data: ReportData, y: Scale) -> list[str]:
         if y(score) < free - 15:
             free = y(score)
             label = escape(f"{clean(name, 60)} · {number(score)}")
-            parts.append(f'<text class="halo" x="{LEFT + 8}" y="{free - 5:.1f}">{label}</text>')
+            parts.append(f'<text class="halo" x="{WIDTH - RIGHT}" y="{free - 5:.1f}" text-anchor="end">{label}</text>')
     if outside:
         hardest = (min if data.metric.goal == "min" else max)(outside, key=lambda item: item[1])
         more = f"{len(outside)} published reference{'s' if len(outside) > 1 else ''} beyond this range"

@@ -10,8 +10,9 @@ from kernelfactory.model import Metric, Ruler, Trust
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One attempt. `started` and `at` are seconds of running (`at`: when its result came, None while it has none); `delta` is score minus the parent's score; `dollars` None: unknown price; `reason` is the
-    policy's, `fault` what was wrong with the result."""
+    """One attempt. `started` and `at` are seconds of running (`at`: when its result came, None while it has none);
+    `delta` is score minus the parent's score; `dollars` None: unknown price; `reason` is the policy's, `fault` what
+    was wrong with the result."""
 
     attempt: int
     parent: int | None

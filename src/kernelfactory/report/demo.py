@@ -10,16 +10,30 @@ from kernelfactory.model import Metric, Ruler
 from kernelfactory.report.data import Diff, ReportData, Row, Spend, Step
 from kernelfactory.report.facts import counts, landed
 
-METRIC = Metric("cycles", "cycles", "min", 100.0, (("naive kernel", 147734.0), ("two-hour version, start", 18532.0),
-                ("post's best", 1297.0), ("harness of four agents", 1103.0)))
+METRIC = Metric(
+    "cycles",
+    "cycles",
+    "min",
+    100.0,
+    (
+        ("naive kernel", 147734.0),
+        ("two-hour version, start", 18532.0),
+        ("post's best", 1297.0),
+        ("harness of four agents", 1103.0),
+    ),
+)
 REASONS = (
     "select: weight 0.31 of {n} candidates, visited {v} times, score in the best third of the island",
     "explore: cell (load 0.4, valu 0.1) had the fewest visits",
     "migrate: best of island {i} enters after 40 attempts without exchange",
     "pivot: 12 attempts without a new best here",
 )
-FAULTS = ("wrong_answer: memory differs on input 1", "malformed: bundle 17 has 3 load slots, 2 allowed",
-          "timeout: no artefact within 60 s", "crashed: the candidate's process ended with code 1")
+FAULTS = (
+    "wrong_answer: memory differs on input 1",
+    "malformed: bundle 17 has 3 load slots, 2 allowed",
+    "timeout: no artefact within 60 s",
+    "crashed: the candidate's process ended with code 1",
+)
 
 
 def fold(rows: Sequence[Row], baseline: float, metric: Metric) -> tuple[Step, ...]:
@@ -73,10 +87,30 @@ def _attempt(attempt: int, base: tuple[int, float], island: int, frame: tuple[fl
     move = rng.choices(("select", "explore", "migrate", "pivot"), (80, 15, 2, 3))[0]
     reason = REASONS[("select", "explore", "migrate", "pivot").index(move)]
     return Row(
-        attempt, parent, island, outcome, new, delta, "mutator", None, "judged", clock, clock + took, took, 0.0, 0,
-        rng.uniform(0.04, 0.3), rng.randint(1, 4), move,
+        attempt,
+        parent,
+        island,
+        outcome,
+        new,
+        delta,
+        "mutator",
+        None,
+        "judged",
+        clock,
+        clock + took,
+        took,
+        0.0,
+        0,
+        rng.uniform(0.04, 0.3),
+        rng.randint(1, 4),
+        move,
         reason.format(n=rng.randint(3, 40), v=rng.randint(0, 9), i=rng.randrange(3)),
-        fault, "finished", "bubblewrap", f"{rng.getrandbits(160):040x}", 0, outcome == "improved",
+        fault,
+        "finished",
+        "bubblewrap",
+        f"{rng.getrandbits(160):040x}",
+        0,
+        outcome == "improved",
     )
 
 
@@ -88,16 +122,34 @@ def demo(number: int = 400, islands: int = 3, seed: int = 7, name: str = "demo d
     notes = {
         row.attempt: f"# Attempt {row.attempt}\n\nMoved one statement out of the inner loop and measured again: "
         f"{row.outcome}. What I would try next: the same on the second half.\n"
-        for row in rows if row.outcome in ("improved", "worse") and row.attempt % 3 == 0
+        for row in rows
+        if row.outcome in ("improved", "worse") and row.attempt % 3 == 0
     }
     at = [row.at or 0.0 for row in rows]
     return ReportData(
-        name=name, problem="vliw_tree", digest="sha256:" + "3b9f" * 16, metric=METRIC, created_at=1.8e9,
-        state="finished", why="90 s were over", private=True, policy="islands", islands=islands, seed=seed,
-        agents=("mutator:2",), caps=(("Time", "1 min 30 s"), ("Per attempt", "30 s")), trust="judged",
-        jail="bubblewrap", rulers=(Ruler("c", "sha256:" + "81d0" * 16),), elapsed=max([90.0, *at]),
-        baseline=147734.0, steps=steps, rows=tuple(rows), notes=notes,
+        name=name,
+        problem="vliw_tree",
+        digest="sha256:" + "3b9f" * 16,
+        metric=METRIC,
+        created_at=1.8e9,
+        state="finished",
+        why="90 s were over",
+        private=True,
+        policy="islands",
+        islands=islands,
+        seed=seed,
+        agents=("mutator:2",),
+        caps=(("Time", "1 min 30 s"), ("Per attempt", "30 s")),
+        trust="judged",
+        jail="bubblewrap",
+        rulers=(Ruler("c", "sha256:" + "81d0" * 16),),
+        elapsed=max([90.0, *at]),
+        baseline=147734.0,
+        steps=steps,
+        rows=tuple(rows),
+        notes=notes,
         spend=Spend(number, 0.0, 0, 0, sum(r.seconds for r in rows), sum(r.judge_seconds for r in rows)),
-        diff=Diff(None, "Solutions of this problem are private, so their text is left out: "
-                        "kf report --with-code shows it."),
+        diff=Diff(
+            None, "Solutions of this problem are private, so their text is left out: kf report --with-code shows it."
+        ),
     )

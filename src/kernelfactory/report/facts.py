@@ -53,7 +53,9 @@ def orders(data: ReportData) -> list[int]:
     times = [row.at or 0.0 for row in landed(data.rows)]
     own = {row.attempt: row.at for row in data.rows}
     return [
-        0 if step.attempt == 0 else bisect.bisect_right(times, step.at) + ((own.get(step.attempt) or math.inf) > step.at)
+        0
+        if step.attempt == 0
+        else bisect.bisect_right(times, step.at) + ((own.get(step.attempt) or math.inf) > step.at)
         for step in data.steps
     ]
 
@@ -105,7 +107,7 @@ def duration(seconds: float) -> str:
 
 
 def money(spent: Spend) -> str:
-    """"$1.20"; says so when attempts of unknown price are among them."""
+    """ "$1.20"; says so when attempts of unknown price are among them."""
     known = f"${spent.dollars:,.2f}"
     if not spent.unpriced:
         return known
@@ -113,7 +115,7 @@ def money(spent: Spend) -> str:
 
 
 def improvement(metric: Metric, baseline: float | None, score: float | None) -> str:
-    """"33.4 % fewer cycles than the seed"; empty when there is nothing to compare."""
+    """ "33.4 % fewer cycles than the seed"; empty when there is nothing to compare."""
     if baseline is None or score is None or baseline <= 0 or score <= 0 or score == baseline:
         return ""
     share = abs(score - baseline) / baseline * 100
@@ -125,7 +127,7 @@ def improvement(metric: Metric, baseline: float | None, score: float | None) -> 
 
 
 def ratio(metric: Metric, baseline: float | None, score: float | None) -> str:
-    """"1.50×" better than the seed, whichever way the goal points."""
+    """ "1.50×" better than the seed, whichever way the goal points."""
     if baseline is None or score is None or baseline <= 0 or score <= 0:
         return ""
     times = baseline / score if metric.goal == "min" else score / baseline

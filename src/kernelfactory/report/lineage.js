@@ -23,32 +23,40 @@ function bestOf(e, each) {
   return e.rows.filter((row) => keep.has(row.attempt));
 }
 
-// Gives every shown row a lane position: leaves one after another, a parent at the middle of its children.
-function layout(rows) {
-  const shown = new Map(rows.map((row) => [row.attempt, { row, kids: [], y: 0 }]));
+// Gives every shown row a lane position: leaves one after another; a parent lies level with the heaviest of its
+// children (the best's own line outweighs all), so that trunks run straight and twigs leave to both sides.
+function layout(rows, best) {
+  const shown = new Map(rows.map((row) => [row.attempt, { row, kids: [], y: 0, weight: best.has(row.attempt) ? 1e9 : 1 }]));
   const lanes = new Map();
-  for (const node of shown.values()) {
+  for (const node of [...shown.values()].reverse()) {
     const parent = shown.get(node.row.parent);
-    if (parent && parent.row.island === node.row.island && node.row.parent < node.row.attempt) parent.kids.push(node);
-    else lanes.set(node.row.island, [...(lanes.get(node.row.island) || []), node]);
+    if (parent && parent.row.island === node.row.island && node.row.parent < node.row.attempt) {
+      parent.kids.push(node);
+      parent.weight += node.weight;
+    } else lanes.set(node.row.island, [node, ...(lanes.get(node.row.island) || [])]);
   }
   const found = [];
   for (const [island, roots] of [...lanes].sort((a, b) => a[0] - b[0])) {
     let leaves = 0;
     const order = [];
-    const stack = [...roots].reverse();
+    const stack = aroundTrunk(roots);
     while (stack.length) {
       const node = stack.pop();
       order.push(node);
-      if (node.kids.length) stack.push(...[...node.kids].reverse());
+      if (node.kids.length) stack.push(...(node.kids = aroundTrunk(node.kids)));
       else node.y = leaves++;
     }
-    for (const node of order.reverse()) {
-      if (node.kids.length) node.y = (node.kids[0].y + node.kids[node.kids.length - 1].y) / 2;
-    }
-    found.push({ island, leaves, nodes: order.reverse() });
+    for (const node of [...order].reverse()) if (node.kids.length) node.y = trunk(node.kids).y;
+    found.push({ island, leaves, nodes: order });
   }
-  return { lanes: found, shown };
+  return found;
+}
+const trunk = (nodes) => nodes.reduce((a, b) => (b.weight > a.weight ? b : a));
+function aroundTrunk(nodes) {
+  if (nodes.length < 3) return [...nodes];
+  const main = trunk(nodes);
+  const others = nodes.filter((node) => node !== main);
+  return [...others.filter((_, at) => at % 2), main, ...others.filter((_, at) => at % 2 === 0)];
 }
 
 function lineageChart(host, e, hiddenText, open) {
@@ -71,7 +79,7 @@ function lineageChart(host, e, hiddenText, open) {
     if (!state.width) return;
     if (!e.rows.length) return picture.replaceChildren(el("p", { class: "empty" }, "Only the seed is here yet."));
     const kept = state.mode === "all" ? e.rows : elites(e);
-    const { lanes } = layout(kept);
+    const lanes = layout(kept, new Set(e.best ? lineage(e, e.best.attempt).map((row) => row.attempt) : []));
     const gone = e.rows.length - kept.length;
     hiddenText.textContent = gone ? "the best of each island and every new best with their ancestors; " + number(gone) + " other attempts hidden" : "all " + number(e.rows.length) + " attempts";
     const room = lanes.map((lane) => Math.min(220, Math.max(56, 18 + lane.leaves * 11)));

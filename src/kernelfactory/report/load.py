@@ -1,4 +1,4 @@
-"""From an experiment's folder to report data: reads the record and the trees. Refuses to write, and to know the page."""
+"""From an experiment's folder to report data: reads record and trees. Refuses to write, and to know the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from kernelfactory.reading import Reader
 from kernelfactory.report.data import Diff, ReportData, Row, Spend, Step
 from kernelfactory.report.facts import duration, number
 from kernelfactory.rows import Attempt, Improvement, Run, Spent
-from kernelfactory.trees import Trees
 
 PRIVATE = "Solutions of this problem are private, so their text is left out: kf report --with-code shows it."
 
@@ -148,6 +147,8 @@ def _diff(reader: Reader, with_code: bool) -> Diff:
     seed = reader.attempt(0).commit
     if seed is None:
         return Diff(None, "The seed's files are not in the trees.")
+    from kernelfactory.trees import Trees  # git is slow to load, and most pages show no code
+
     try:
         return Diff(Trees(reader.folder / "trees.git").diff(seed, best.commit))
     except BadInput as error:

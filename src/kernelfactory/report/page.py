@@ -125,8 +125,10 @@ def payload(data: ReportData) -> dict[str, Any]:
         "baseline": _finite(data.baseline),
         "elapsed": _finite(data.elapsed, 1),
         "best": None if top is None else {"attempt": top.attempt, "score": _finite(top.score)},
-        "steps": [[_finite(step.at, 1), order, step.attempt, _finite(step.score)]
-                  for step, order in zip(data.steps, facts.orders(data), strict=True)],
+        "steps": [
+            [_finite(step.at, 1), order, step.attempt, _finite(step.score)]
+            for step, order in zip(data.steps, facts.orders(data), strict=True)
+        ],
         "words": list(words.known),
         "columns": columns,
         "notes": {str(attempt): text for attempt, text in notes.items()},
@@ -134,33 +136,58 @@ def payload(data: ReportData) -> dict[str, Any]:
     }
 
 
-def warnings(data: ReportData) -> list[tuple[str, str]]:
-    """What a reader must know before believing a score: (what, what it means)."""
+def warnings(data: ReportData) -> list[tuple[str, str, bool]]:
+    """What a reader must know before believing a score: (what, what it means, is it loud)."""
     found = []
-    if data.jail == "none" or data.trust == "unprotected":
-        found.append(("Unprotected", "Programs were judged without a jail: a program could have touched this machine, "
-                      "the judge and the record. Judge the best again with a jail before you believe its score."))
+    if "none" in (data.jail or "").split(", ") or data.trust == "unprotected":
+        found.append(
+            (
+                "Unprotected",
+                "Programs were judged without a jail: a program could have touched this machine, "
+                "the judge and the record. Judge the best again with a jail before you believe its score.",
+                True,
+            )
+        )
     if data.trust == "judged-weak":
-        found.append(("Weakly judged", "The judge for this kind of problem shares a process with the program it "
-                      "measures, or trusts an evaluator that does. A program could have set its own score."))
+        found.append(
+            (
+                "Weakly judged",
+                "The judge for this kind of problem shares a process with the program it "
+                "measures, or trusts an evaluator that does. A program could have set its own score.",
+                True,
+            )
+        )
     if data.trust == "self-reported":
-        found.append(("Self-reported", "Scores were reported by the agents and not judged."))
+        found.append(("Self-reported", "Scores were reported by the agents and not judged.", True))
     open_cages = sum(row.cage == "none" for row in data.rows)
     if open_cages:
-        found.append(("Agents without a cage", f"{open_cages:,} of {len(data.rows):,} attempts ran without a cage: "
-                      "their agents could read and change files outside their workspace."))
+        found.append(
+            (
+                "Agents without a cage",
+                f"{open_cages:,} of {len(data.rows):,} attempts ran without a cage: "
+                "their agents could read and change files outside their workspace.",
+                False,
+            )
+        )
     quarantined = sum(row.outcome == "quarantined" for row in data.rows)
     if quarantined:
-        found.append(("Quarantined", f"{quarantined:,} result{'s' if quarantined > 1 else ''} beyond what the problem "
-                      "calls possible wait for a person and count nowhere on this page."))
+        found.append(
+            (
+                "Quarantined",
+                f"{quarantined:,} result{'s' if quarantined > 1 else ''} beyond what the problem "
+                "calls possible wait for a person and count nowhere on this page.",
+                False,
+            )
+        )
     return found
 
 
 def _diff_lines(data: ReportData) -> list[tuple[str, str]]:
     lines = facts.clean(data.diff.text or "", 2_000_000).split("\n") if data.diff.text else []
     kinds = {"+": "added", "-": "removed", "@": "place"}
-    shown = [("file" if line[:4] in ("+++ ", "--- ") else kinds.get(line[:1], "same"), line)
-             for line in lines[:DIFF_LINES]]
+    shown = [
+        ("file" if line[:4] in ("+++ ", "--- ") else kinds.get(line[:1], "same"), line) for line in lines[:DIFF_LINES]
+    ]
     return [*shown, ("place", f"… {len(lines) - DIFF_LINES:,} more lines")] if len(lines) > DIFF_LINES else shown
 
 
@@ -170,11 +197,15 @@ def _view(data: ReportData) -> dict[str, Any]:
     score = top.score if top else None
     hours = data.elapsed / 3600
     return {
-        "data": data, "best": top, "tally": facts.tally(data.rows),
+        "data": data,
+        "best": top,
+        "tally": facts.tally(data.rows),
         "improvement": facts.improvement(metric, data.baseline, score),
         "ratio": facts.ratio(metric, data.baseline, score),
         "rate": f"{len(data.rows) / hours:,.0f} an hour" if hours > 1 / 60 and data.rows else "",
-        "warnings": warnings(data), "crossings": facts.crossings(data), "diff": _diff_lines(data),
+        "warnings": warnings(data),
+        "crossings": facts.crossings(data),
+        "diff": _diff_lines(data),
         "cages": sorted({row.cage for row in data.rows if row.cage}),
     }
 
@@ -191,7 +222,12 @@ def render(reports: Sequence[ReportData], picture: str = "", now: str = "") -> s
     style, script = _text("page.css"), _script()
     experiments = [payload(data) for data in reports]
     return environment.from_string(_text("page.html")).render(
-        views=[_view(data) for data in reports], comparable=comparable(reports), picture=picture, now=now,
+        views=[_view(data) for data in reports],
+        comparable=comparable(reports),
+        picture=picture,
+        now=now,
         payload=as_json({"experiments": experiments, "comparable": comparable(reports)}),
-        csp=policy(style, script), style=Markup(style), script=Markup(script),
+        csp=policy(style, script),
+        style=Markup(style),
+        script=Markup(script),
     )
