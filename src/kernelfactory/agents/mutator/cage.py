@@ -1,0 +1,157 @@
+"""The process inside the cage: reads the assignment, searches, measures through the attempt's socket, writes notes.
+Everything it reads there may be hostile; nothing that it reads is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from kernelfactory.agents.mutator import notes
+from kernelfactory.agents.mutator.search import NoMore, Report, Search, Sources, Task, Trial
+from kernelfactory.agents.mutator.syntax import MAX_SOURCE, Code, grammar_for
+
+ANSWER_BYTES = 4 << 20
+NOTES = "progress.md"
+
+
+class CageError(Exception):
+    """The workspace isn't what a workspace must be; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Socket:
+    """The attempt's own socket: one line of JSON in, one out, a connection each."""
+
+    token: str
+    path: str = ".kf/desk.sock"
+    seconds: float = 120.0
+
+    def ask(self, verb: str, quick: bool) -> dict[str, Any]:
+        """Raises NoMore when the desk refuses, or isn't there any longer."""
+        message = json.dumps({"verb": verb, "token": self.token, "quick": quick}).encode() + b"\n"
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+                line.settimeout(self.seconds)
+                line.connect(self.path)
+                line.sendall(message)
+                answer = json.loads(self._line(line))
+        except (OSError, ValueError) as error:
+            raise NoMore(f"the socket gave no answer ({type(error).__name__})") from error
+        if not isinstance(answer, dict) or answer.get("ok") is not True or not isinstance(answer.get("answer"), dict):
+            raise NoMore("no more measurements were given")
+        found: dict[str, Any] = answer["answer"]
+        return found
+
+    @staticmethod
+    def _line(line: socket.socket) -> bytes:
+        data = bytearray()
+        while not data.endswith(b"\n") and len(data) < ANSWER_BYTES:
+            part = line.recv(1 << 16)
+            if not part:
+                break
+            data += part
+        return bytes(data)
+
+
+def trial_of(answer: Mapping[str, Any], quick: bool) -> Trial:
+    """A Trial from what the desk answered."""
+    reason = str(answer.get("reason") or answer.get("reason_code") or "not accepted")
+    fine = answer.get("ok") is True if quick else answer.get("verdict") == "accepted"
+    figure = answer.get("figure") if quick else answer.get("score")
+    if not fine or isinstance(figure, bool) or not isinstance(figure, (int, float)):
+        return Trial(None, notes.plain(reason))
+    return Trial(float(figure))
+
+
+def read_sources(folder: Path, globs: Sequence[str]) -> dict[str, Code]:
+    """The files under `folder` that may be edited and are in a language known here, by path."""
+    found: dict[str, Code] = {}
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in {".kf", ".git", "__pycache__"})
+        for name in sorted(names):
+            path = (Path(here) / name).relative_to(folder).as_posix()
+            grammar = grammar_for(path)
+            if grammar is None or not any(fnmatchcase(path, glob) for glob in globs):
+                continue
+            whole = Path(here) / name
+            if whole.is_file() and not whole.is_symlink() and whole.stat().st_size <= MAX_SOURCE:
+                found[path] = Code(whole.read_bytes(), grammar)
+    return found
+
+
+def read_donors(folder: Path, globs: Sequence[str]) -> dict[str, list[Code]]:
+    """Other candidates' files, by path, at most eight candidates."""
+    donors: dict[str, list[Code]] = {}
+    candidates = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    for candidate in candidates[:8]:
+        for path, code in read_sources(candidate, globs).items():
+            donors.setdefault(path, []).append(code)
+    return donors
+
+
+@dataclass
+class Attempt:
+    """One attempt in the current folder."""
+
+    folder: Path
+    assignment: Mapping[str, Any]
+    desk: Socket
+
+    @classmethod
+    def here(cls) -> Attempt:
+        """Raises CageError when this folder is no workspace."""
+        try:
+            assignment = json.loads(Path(".kf/assignment.json").read_text("utf-8"))
+            token = Path(".kf/token").read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise CageError(f"this folder is no workspace: {error}") from error
+        if not isinstance(assignment, dict):
+            raise CageError("this folder is no workspace: .kf/assignment.json isn't an object")
+        return cls(Path(), assignment, Socket(token))
+
+    def task(self, slice_seconds: float) -> Task:
+        globs = [str(glob) for glob in self.assignment.get("editable", [])]
+        sources = read_sources(self.folder, globs)
+        if not sources:
+            raise CageError("none of the editable files is Python or C: this agent can't work on them")
+        brief = self.folder / "BRIEF.md"
+        earlier = notes.read(brief.read_text("utf-8", "replace")) if brief.is_file() else {}
+        return Task(
+            sources=sources,
+            parent_score=float(self.assignment["parent_score"]),
+            smaller_is_better=self.assignment.get("goal") != "max",
+            seconds=min(slice_seconds, 0.8 * float(self.assignment.get("seconds", slice_seconds))),
+            donors=read_donors(self.folder / ".kf" / "inspirations", globs),
+            earlier=earlier,
+        )
+
+    def measure(self, sources: Sources, quick: bool) -> Trial:
+        self.put(sources)
+        return trial_of(self.desk.ask("measure", quick), quick)
+
+    def put(self, sources: Sources) -> None:
+        for path, code in sources.items():
+            target = self.folder / path
+            if target.is_symlink() or target.read_bytes() != code.source:
+                part = target.with_name(target.name + ".part")
+                part.write_bytes(code.source)
+                part.replace(target)
+
+    def note(self, report: Report) -> None:
+        metric = notes.plain(str(self.assignment.get("metric", "")))
+        (self.folder / NOTES).write_text(notes.write(report, float(self.assignment["parent_score"]), metric), "utf-8")
+
+    def work(self, slice_seconds: float, rng: Random) -> Report:
+        """Leaves the best measured program and the notes in the folder."""
+        search = Search(self.task(slice_seconds), self.measure, rng, time.monotonic, self.note)
+        sources, report = search.run()
+        self.put(sources)
+        return report

@@ -1,0 +1,54 @@
+"""Edits of single tokens: numbers and operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from tree_sitter import Node
+
+from kernelfactory.agents.mutator.statements import Edit, line
+from kernelfactory.agents.mutator.syntax import Code, text
+
+_CLASSES = (
+    (b"+", b"-", b"*"),
+    (b"/", b"//", b"%", b">>", b"<<"),
+    (b"&", b"|", b"^"),
+    (b"<", b"<=", b">", b">=", b"==", b"!="),
+    (b"+=", b"-=", b"*="),
+    (b"and", b"or"),
+    (b"&&", b"||"),
+)
+
+
+def number(code: Code, rng: Random, _donors: Sequence[Code]) -> Edit | None:
+    """A number goes up or down by one, doubles, halves, or becomes one of the file's others."""
+    found = [node for node in code.nodes if node.type in code.grammar.numbers]
+    if not found:
+        return None
+    chosen = rng.choice(found)
+    change = (chosen.start_byte, chosen.end_byte, _other_number(text(chosen), rng, found))
+    return Edit(code.edited([change]), f"number in line {line(chosen)}")
+
+
+def _other_number(old: bytes, rng: Random, found: Sequence[Node]) -> bytes:
+    try:
+        value = int(old.decode("ascii"), 0)
+    except ValueError:
+        return text(rng.choice(found))
+    steps = (value + 1, value - 1, value * 2, value // 2)
+    return b"%d" % max(0, rng.choice(steps)) if rng.random() < 0.8 else text(rng.choice(found))
+
+
+def operator(code: Code, rng: Random, _donors: Sequence[Code]) -> Edit | None:
+    """An operator gives way to another one of its kind."""
+    found = []
+    for node in code.nodes:
+        parent = node.parent
+        if node.child_count == 0 and parent is not None and parent.type in code.grammar.binaries:
+            found += [(node, kind) for kind in _CLASSES if text(node) in kind]
+    if not found:
+        return None
+    node, kind = rng.choice(found)
+    new = rng.choice([other for other in kind if other != text(node)])
+    return Edit(code.edited([(node.start_byte, node.end_byte, new)]), f"operator in line {line(node)}")
