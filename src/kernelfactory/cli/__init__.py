@@ -48,7 +48,8 @@ def explain(error: BaseException) -> tuple[str, int]:
 
     match error:
         case typer.TyperException():
-            return f"{error.format_message()} (kf --help)", error.exit_code
+            asked = getattr(getattr(error, "ctx", None), "command_path", "kf")
+            return f"{error.format_message()} ({asked} --help)", error.exit_code
         case KernelFactoryError():
             return str(error), error.exit_code
         case KeyboardInterrupt():

@@ -128,13 +128,15 @@ def _jail() -> list[Finding]:
 
 
 def _core() -> list[Finding]:
+    """The compiled simulator of the shipped VLIW problem, and what could compile it."""
     from kernelfactory import core
+    from kernelfactory.core.build import compilers
 
-    seen, advice = (
-        core.describe(),
-        "install a C compiler (cc) or `pip install ziglang`, then: python -m kernelfactory.core.build",
-    )
-    return [Finding("C core", core.available(), False, seen, advice)]
+    found, tools = core.shared_object(), ", ".join(name for name, _ in compilers()) or "none"
+    works = core.load() is not None
+    seen = f"compiled: {found.name}" if found and works else f"missing: pure Python stands in (compilers here: {tools})"
+    advice = "install a C compiler (cc), or pip install ziglang; then: python -m kernelfactory.core.build"
+    return [Finding("C core", works, False, seen, advice)]
 
 
 # ── who works ────────────────────────────────────────────────────────────────────────────────────

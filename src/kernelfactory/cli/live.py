@@ -107,20 +107,19 @@ def view(now: Progress, width: int, height: int) -> RenderableType:
     room = max(7, height - (12 if wide else 14) - len(alarms))
     rows = max(len(now.islands), len(now.slots)) if wide else len(now.islands) + len(now.slots)
     chart_rows = min(8, max(3, room - rows))
-    tables = room - chart_rows
-    islands = _islands(now, tables if wide else max(2, tables - min(len(now.slots), tables // 2)))
-    slots = _slots(now, tables if wide else max(2, tables - min(len(now.islands), tables // 2)), width - 48 * wide)
-    return Group(
-        _head(now, width),
-        *alarms,
-        Text(),
-        _best(now),
-        *_curve(now, width, chart_rows),
-        Text(),
-        _beside(islands, slots) if wide else Group(islands, Text(), slots),
-        Text(),
-        *_foot(now),
-    )
+    left = room - chart_rows
+    islands = _islands(now, left if wide else max(2, left - min(len(now.slots), left // 2)))
+    slots = _slots(now, left if wide else max(2, left - min(len(now.islands), left // 2)), width - 48 * wide)
+    above = [_head(now, width), *alarms, Text(), _best(now), *_curve(now, width, chart_rows), Text()]
+    tables: list[RenderableType] = [_beside(islands, slots)] if wide else [islands, Text(), slots]
+    return Group(*_cut_to(width, above), *tables, *_cut_to(width, [Text(), *_foot(now)]))
+
+
+def _cut_to(width: int, lines: list[Text]) -> list[Text]:
+    """Lines that never wrap: a wrapped line would make the picture jump."""
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return lines
 
 
 def _ends(left: Text, right: Text, width: int) -> Text:

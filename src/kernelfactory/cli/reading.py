@@ -28,7 +28,7 @@ from kernelfactory.model import BadInput
 
 if TYPE_CHECKING:
     from kernelfactory.model import Metric
-    from kernelfactory.reading import Reader
+    from kernelfactory.record import Reader
 
 Number = Annotated[
     int | None, typer.Argument(metavar="N", help="Which attempt (default: the best).", show_default=False)
@@ -36,7 +36,7 @@ Number = Annotated[
 
 
 def _open(folder: Path | None) -> Reader:
-    from kernelfactory.reading import Reader
+    from kernelfactory.record import Reader
 
     return Reader.open(the_experiment(folder))
 
@@ -108,7 +108,7 @@ def attempts(
     json: Json = False,
 ) -> int:
     """Every attempt, one line each."""
-    from kernelfactory.reading import Filter
+    from kernelfactory.record import Filter
 
     with _open(experiment) as reader:
         rows = reader.attempts_json(Filter(outcome=_outcome(outcome), island=island))
@@ -205,7 +205,7 @@ def _wanted(reader: Reader, attempt: int | None) -> int:
 
 
 def _attempt_json(reader: Reader, attempt: int) -> dict[str, Any]:
-    from kernelfactory.rows import attempt_json
+    from kernelfactory.record.rows import attempt_json
 
     row = reader.attempt(attempt)
     return attempt_json(row, row.score, reader.flags(attempt))

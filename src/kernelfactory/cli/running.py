@@ -165,7 +165,7 @@ def _plan(
 
 def _agents_of(folder: Path) -> tuple[str, ...]:
     """The agents that the experiment was made with."""
-    from kernelfactory.reading import Reader
+    from kernelfactory.record import Reader
 
     with Reader.open(folder) as reader:
         return reader.experiment.agents or (EMBEDDED,)
@@ -231,7 +231,7 @@ def _report(folder: Path) -> Path:
 
 def _summary(folder: Path, ending: Ending, page: Path | None, json: bool) -> None:
     from kernelfactory.cli.reading import best_line
-    from kernelfactory.reading import Reader
+    from kernelfactory.record import Reader
 
     with Reader.open(folder) as reader:
         now, metric = reader.status(), reader.experiment.metric
