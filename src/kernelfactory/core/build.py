@@ -6,13 +6,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from kernelfactory import process
+from kernelfactory.core.compiled import Core
 from kernelfactory.core.place import FLAGS, FOLDER, cache_folder, file_name, shared_object, sources
 
+SECONDS = 300.0
+"""For one compiler; ziglang makes its own C library at first use."""
 SLOWER = 100
 """About how many times the pure-Python backend is slower (benchmarks/judge.py)."""
 
@@ -29,23 +32,31 @@ def compilers() -> list[tuple[str, list[str]]]:
 
 
 def compile_into(folder: Path, command: list[str]) -> Path | None:
-    """The core, compiled into `folder` under its name in one step; None if the compiler fails."""
+    """The core, compiled into `folder` under its name in one step; None if the compiler fails or what it made does."""
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as work:
         made = Path(work) / "core.so"
         texts = [str(FOLDER / name) for name in sources(".c")]
-        done = subprocess.run(
-            [*command, *FLAGS, *texts, "-o", str(made)], stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
-        if done.returncode != 0 or not made.is_file():
+        done = process.run([*command, *FLAGS, *texts, "-o", str(made)], env=dict(os.environ), seconds=SECONDS)
+        if done.returncode != 0 or not works(made):
             return None
         made.chmod(0o644)
         os.replace(made, folder / file_name())
     return folder / file_name()
 
 
+def works(path: Path) -> bool:
+    """Does this file load and hash?"""
+    try:
+        return Core(path).hash_steps(0)[-1] == 0x6B4ED927
+    except OSError:
+        return False
+
+
 def _folder() -> Path:
-    """Where the compiled core may be written: beside its sources, else the cache (made)."""
+    """Where the compiled core may be written: beside its sources (older ones go), else the cache (made)."""
     if os.access(FOLDER, os.W_OK):
+        for stale in FOLDER.glob("vliw-*.so"):
+            stale.unlink()
         return FOLDER
     cache = cache_folder()
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,11 +1,6 @@
 /* Text of a program to its decoded form, strictly. The text is hostile. Nothing is read past the 0 that ends it: every
    step forward follows a comparison with a character that is not 0. Refuses to know what a program computes. */
-#include <stdlib.h>
-#include <string.h>
-
-#include "vliw.h"
-
-typedef unsigned char byte;
+#include "text.h"
 
 enum { ALU, VALU, LOAD, STORE, FLOW, DEBUG };
 static const uint32_t slot_limit[KF_ENGINES] = {12, 6, 2, 2, 1};
@@ -24,7 +19,7 @@ static const struct operation valu_names[] = {
 static const struct operation load_names[] = {{"load\"", KF_LOAD, 2, {S, S}},
                                               {"const\"", KF_CONST, 2, {S, I}},
                                               {"vload\"", KF_VLOAD, 2, {V, S}},
-                                              {"load_offset\"", KF_LOAD_OFFSET, 3, {I, I, I}},
+                                              {"load_offset\"", KF_LOAD_OFFSET, 3, {S, S, I}},
                                               {0}};
 static const struct operation store_names[] = {
     {"store\"", KF_STORE, 2, {S, S}}, {"vstore\"", KF_VSTORE, 2, {S, V}}, {0}};
@@ -63,22 +58,6 @@ static const byte *refuse(struct reader *r, const byte *at, int why)
     return NULL;
 }
 
-static inline const byte *blank(const byte *p)
-{
-    while (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')
-        p++;
-    return p;
-}
-
-static inline size_t is(const byte *p, const char *word)
-{
-    size_t i = 0;
-    for (; word[i]; i++)
-        if (p[i] != (byte)word[i])
-            return 0;
-    return i;
-}
-
 /* ── integers ── */
 
 static const byte *long_number(struct reader *r, const byte *p, int minus, struct number *n)
@@ -114,103 +93,6 @@ static inline const byte *number(struct reader *r, const byte *p, struct number 
     n->value = minus ? -(int64_t)v : (int64_t)v;
     n->low = (uint32_t)(uint64_t)n->value;
     return p;
-}
-
-/* ── what a debug engine holds: any JSON, not looked at ── */
-
-static const byte *skip(struct reader *r, const byte *p, int depth);
-
-static const byte *skip_string(struct reader *r, const byte *p)
-{
-    for (p++; *p != '"'; p++) {
-        if (*p < 0x20 || *p > 0x7E)
-            return refuse(r, p, KF_SYNTAX);
-        if (*p != '\\')
-            continue;
-        p++;
-        if (*p == 'u') {
-            for (int i = 0; i < 4; i++) {
-                p++;
-                if (!((*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'f') || (*p >= 'A' && *p <= 'F')))
-                    return refuse(r, p, KF_SYNTAX);
-            }
-        } else if (*p == 0 || !strchr("\"\\/bfnrt", *p)) {
-            return refuse(r, p, KF_SYNTAX);
-        }
-    }
-    return p + 1;
-}
-
-static const byte *skip_digits(struct reader *r, const byte *p)
-{
-    if (*p < '0' || *p > '9')
-        return refuse(r, p, KF_SYNTAX);
-    while (*p >= '0' && *p <= '9')
-        p++;
-    return p;
-}
-
-static const byte *skip_number(struct reader *r, const byte *p)
-{
-    p += *p == '-';
-    if (*p == '0')
-        p++;
-    else if (!(p = skip_digits(r, p)))
-        return NULL;
-    if (*p == '.' && !(p = skip_digits(r, p + 1)))
-        return NULL;
-    if (*p == 'e' || *p == 'E') {
-        p++;
-        p += *p == '+' || *p == '-';
-        p = skip_digits(r, p);
-    }
-    return p;
-}
-
-/* An array or object; p at its bracket. */
-static const byte *skip_group(struct reader *r, const byte *p, int depth)
-{
-    int object = *p == '{';
-    byte close = object ? '}' : ']';
-    if (depth >= KF_MAX_DEPTH)
-        return refuse(r, p, KF_DEPTH);
-    p = blank(p + 1);
-    if (*p == close)
-        return p + 1;
-    for (;;) {
-        if (object) {
-            if (*p != '"')
-                return refuse(r, p, KF_SYNTAX);
-            if (!(p = skip_string(r, p)))
-                return NULL;
-            p = blank(p);
-            if (*p != ':')
-                return refuse(r, p, KF_SYNTAX);
-            p = blank(p + 1);
-        }
-        if (!(p = skip(r, p, depth + 1)))
-            return NULL;
-        p = blank(p);
-        if (*p == close)
-            return p + 1;
-        if (*p != ',')
-            return refuse(r, p, KF_SYNTAX);
-        p = blank(p + 1);
-    }
-}
-
-static const byte *skip(struct reader *r, const byte *p, int depth)
-{
-    size_t n;
-    if (*p == '[' || *p == '{')
-        return skip_group(r, p, depth);
-    if (*p == '"')
-        return skip_string(r, p);
-    if (*p == '-' || (*p >= '0' && *p <= '9'))
-        return skip_number(r, p);
-    if ((n = is(p, "null")) || (n = is(p, "true")) || (n = is(p, "false")))
-        return p + n;
-    return refuse(r, p, KF_SYNTAX);
 }
 
 /* ── slots ── */
@@ -284,7 +166,7 @@ static int lower(struct kf_slot *slot, const struct number *n, uint32_t bundle)
     switch (slot->code) {
     case KF_LOAD_OFFSET:
         for (int i = 0; i < 2; i++) {
-            int64_t address = n[i].value + n[2].value; /* neither beyond 2^60: no overflow */
+            int64_t address = n[i].value + n[2].value;
             if (address < 0 || address >= KF_SCRATCH)
                 return KF_RANGE;
             slot->x[i] = (uint16_t)address;
@@ -402,8 +284,10 @@ static inline const byte *engine(struct reader *r, const byte *p, uint32_t *seen
     p = blank(p + 1);
     if (*p != '[')
         return refuse(r, p, KF_NO_SLOTS);
-    if (e == DEBUG)
-        return skip(r, p, 0);
+    if (e == DEBUG) {
+        p = kf_skip(p, 0, &r->refusal);
+        return r->refusal == KF_ACCEPTED ? p : refuse(r, p, r->refusal);
+    }
     p = slots(r, p, e, &count);
     *used |= (uint64_t)count << 8 * e;
     return p;
@@ -438,25 +322,6 @@ static inline const byte *bundle(struct reader *r, const byte *p)
     return p + 1;
 }
 
-static int grow(void **array, size_t *room, size_t need, size_t item)
-{
-    if (need <= *room)
-        return 1;
-    size_t wanted = need + need / 2 + 64;
-    void *larger = realloc(*array, wanted * item);
-    if (!larger)
-        return 0;
-    *array = larger;
-    *room = wanted;
-    return 1;
-}
-
-static int make_room(struct kf_program *p)
-{
-    return grow((void **)&p->bundles, &p->bundle_room, (size_t)p->count + 2, sizeof *p->bundles) &&
-           grow((void **)&p->slots, &p->slot_room, (size_t)p->slot_count + KF_MAX_SLOTS, sizeof *p->slots);
-}
-
 static const byte *program_text(struct reader *r, const byte *p)
 {
     if (*p != '[')
@@ -467,7 +332,7 @@ static const byte *program_text(struct reader *r, const byte *p)
     for (;;) {
         if (r->program->length == KF_MAX_BUNDLES)
             return refuse(r, p, KF_BUNDLES);
-        if (!make_room(r->program))
+        if (!kf_make_room(r->program))
             return refuse(r, p, KF_NO_MEMORY);
         if (!(p = bundle(r, p)))
             return NULL;
@@ -478,24 +343,6 @@ static const byte *program_text(struct reader *r, const byte *p)
             return refuse(r, p, KF_SYNTAX);
         p = blank(p + 1);
     }
-}
-
-/* Number in the text -> costly bundle, for jumps of both kinds. */
-static int land(struct kf_program *p)
-{
-    if (!make_room(p) ||
-        !grow((void **)&p->landing, &p->landing_room, (size_t)p->length + 1, sizeof *p->landing))
-        return 0;
-    p->bundles[p->count] = (struct kf_bundle){p->slot_count, p->length, 0};
-    for (uint32_t i = 0, at = 0; i <= p->count; i++)
-        while (at <= p->bundles[i].number)
-            p->landing[at++] = i;
-    for (uint32_t i = 0; i < p->slot_count; i++) {
-        struct kf_slot *s = &p->slots[i];
-        if (s->code == KF_JUMP || s->code == KF_COND_JUMP)
-            s->imm = p->landing[s->imm < p->length ? s->imm : p->length];
-    }
-    return 1;
 }
 
 int kf_parse(struct kf_program *program, const char *text, size_t length, uint64_t where[2])
@@ -509,34 +356,14 @@ int kf_parse(struct kf_program *program, const char *text, size_t length, uint64
         const byte *p = program_text(&r, blank(start));
         if (p && (p = blank(p)) != start + length)
             refuse(&r, p, KF_TRAILING);
-        else if (p && !land(program))
+        else if (p && !kf_land(program))
             refuse(&r, p, KF_NO_MEMORY);
     }
     where[0] = program->length;
     where[1] = (uint64_t)(r.at - start);
     if (r.refusal != KF_ACCEPTED) {
         program->count = program->length = program->slot_count = 0;
-        land(program); /* there is room for the empty program since kf_program_new */
+        kf_land(program); /* there is room for the empty program since kf_program_new */
     }
     return r.refusal;
-}
-
-struct kf_program *kf_program_new(void)
-{
-    struct kf_program *program = calloc(1, sizeof *program);
-    if (program && !land(program)) {
-        kf_program_free(program);
-        program = NULL;
-    }
-    return program;
-}
-
-void kf_program_free(struct kf_program *program)
-{
-    if (!program)
-        return;
-    free(program->bundles);
-    free(program->slots);
-    free(program->landing);
-    free(program);
 }

@@ -201,8 +201,8 @@ class PlainProgram:
         out = []
         for memory in memories:
             m, ran = self.one(memory, cycles, runs)
-            shown = {"memory": tuple(m.memory), "scratch": tuple(m.scratch), "trace": tuple(m.trace[:TRACE_ROOM])}
-            out.append(replace(ran, **shown))
+            trace = tuple(m.trace[:TRACE_ROOM])
+            out.append(replace(ran, memory=tuple(m.memory), scratch=tuple(m.scratch), trace=trace))
         return out
 
     def measure(self, size: Size, seeds: Sequence[int], cycles: int) -> list[Ran]:

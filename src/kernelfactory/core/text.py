@@ -15,7 +15,7 @@ ARITHMETIC = ("+", "-", "*", "//", "cdiv", "^", "&", "|", "<<", ">>", "%", "<", 
 SHAPES = {
     "alu": dict.fromkeys(ARITHMETIC, "sss"),
     "valu": {**dict.fromkeys(ARITHMETIC, "vvv"), "vbroadcast": "vs", "multiply_add": "vvvv"},
-    "load": {"load": "ss", "load_offset": "iii", "vload": "vs", "const": "si"},
+    "load": {"load": "ss", "load_offset": "ssi", "vload": "vs", "const": "si"},
     "store": {"store": "ss", "vstore": "sv"},
     "flow": {
         "select": "ssss", "vselect": "vvvv", "add_imm": "ssi", "jump": "i", "jump_indirect": "s", "cond_jump": "si",
