@@ -261,11 +261,15 @@ class Population:
             self._admit(island, successor)
 
     def _held_back(self, candidate: Candidate) -> bool:
-        return not candidate.confirmed and self.best is not None and self._rank(candidate) > self._rank(self.best)
+        return not self._may_lead(candidate) and self.best is not None and self._rank(candidate) > self._rank(self.best)
+
+    @staticmethod
+    def _may_lead(candidate: Candidate) -> bool:
+        return candidate.confirmed or candidate.attempt == 0
 
     def _crown(self, candidate: Candidate) -> bool:
         """Make it the best if it is better and may be (confirmed, or the seed); True when it was."""
-        if not (candidate.confirmed or candidate.attempt == 0):
+        if not self._may_lead(candidate):
             return False
         if self.best is not None and self._rank(candidate) <= self._rank(self.best):
             return False
@@ -277,9 +281,9 @@ class Population:
 
     def _crown_again(self, new: Candidate | None) -> None:
         """The best was judged anew: the best of all that are live follows, of equals the earliest attempt."""
+        self.best = None
         heirs = [*self._live(), *([] if new is None else [new])]
-        heirs = [c for c in heirs if c.confirmed or c.attempt == 0]
-        self.best = max(heirs, key=lambda c: (self._rank(c), -c.attempt), default=None)
+        self.best = max(filter(self._may_lead, heirs), key=lambda c: (self._rank(c), -c.attempt), default=None)
 
     def _rank(self, candidate: Candidate) -> tuple[int, float]:
         return TRUST_ORDER.index(candidate.trust), self.merit(candidate)
