@@ -460,7 +460,7 @@ class Crowns(Population):
 @pytest.mark.parametrize("faulty", [Hoards, TakesTwice, KeepsOldVerdicts, Crowns])
 def test_the_invariants_catch(faulty: type[Population]) -> None:
     events = [Event(1, "seeded", 0, None, 0, "seed", score=100.0, tree="seed")]
-    for attempt, tree in enumerate("abcda", start=1):
+    for attempt, tree in enumerate("aabcd", start=1):
         score = 90.0 + attempt
         judged = Event(attempt + 1, "judged", attempt, 0, 0, "select", score=score, tree=tree, confirmed=True)
         events.append(judged)
