@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kernelfactory.model import KernelFactoryError
 
@@ -148,7 +148,8 @@ class Child:
                 self._error = error
             started.set()
             if self._popen is not None:
-                os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOWAIT)
+                with suppress(ChildProcessError):
+                    os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOWAIT)
             os.close(over)
 
         threading.Thread(target=keep, daemon=True, name="keeper").start()
@@ -188,6 +189,7 @@ class Child:
         with suppress(ProcessLookupError):
             os.kill(popen.pid, signal.SIGKILL)
         with self._talk:
+            select.select([self.over], [], [])  # the keeper has seen it: only then may it be reaped
             popen.wait()
             for fd in (self.over, self.stdin, self.stdout):
                 if fd >= 0:
@@ -379,9 +381,7 @@ def _with_data(env: Mapping[str, str], options: Options, sinks: list[_Sink]) -> 
     if options.data_fd_env is None:
         return dict(env), options
     theirs = sinks[2].theirs
-    changed = {name: getattr(options, name) for name in Options.__slots__}
-    changed["pass_fds"] = (*options.pass_fds, theirs)
-    return {**env, options.data_fd_env: str(theirs)}, Options(**changed)
+    return {**env, options.data_fd_env: str(theirs)}, replace(options, pass_fds=(*options.pass_fds, theirs))
 
 
 def run(

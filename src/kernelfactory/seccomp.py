@@ -1,0 +1,118 @@
+"""The deny list of system calls, assembled as raw BPF. Refuses to be an allow list: honest programs must run.
+
+Numbers: Linux arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h (aarch64); layout of a
+filter: seccomp(2), struct sock_filter in linux/filter.h. What is denied follows the container runtimes' lists."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+ENOSYS, EPERM = 38, 1
+
+DENIED: dict[str, tuple[int | None, int | None]] = {
+    # name: (x86_64, aarch64)
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440),
+    "pidfd_getfd": (438, 438),
+    "kcmp": (312, 272),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "open_tree_attr": (467, 467),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "userfaultfd": (323, 282),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "clock_settime": (227, 112),
+    "clock_adjtime": (305, 266),
+    "settimeofday": (164, 170),
+    "adjtimex": (159, 171),
+    "kexec_load": (246, 104),
+    "kexec_file_load": (320, 294),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "reboot": (169, 142),
+    "swapon": (167, 224),
+    "swapoff": (168, 225),
+    "acct": (163, 89),
+    "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "syslog": (103, 116),
+    "sethostname": (170, 161),
+    "setdomainname": (171, 162),
+    "iopl": (172, None),
+    "ioperm": (173, None),
+    "modify_ldt": (154, None),
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+    "fanotify_init": (300, 262),
+    "lookup_dcookie": (212, 18),
+    "vhangup": (153, 58),
+}
+CLONE, CLONE3, IOCTL = (56, 220), (435, 435), (16, 29)
+NEW_NAMESPACES = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}
+TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
+
+_MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_NUMBER, _ARCH, _ARG0, _ARG1 = 0, 4, 16, 24
+_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+
+
+def _line(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
+    return struct.pack("<HBBI", code, yes, no, value)
+
+
+def _when(test: int, value: int, answer: int) -> bytes:
+    """Answer when the loaded word passes the test, else go on."""
+    return _line(test, value, 0, 1) + _line(_RETURN, answer)
+
+
+def _on_argument(number: int, argument: int, tests: bytes) -> bytes:
+    """Apply `tests` to the low word of an argument of one call, and allow that call when none answers."""
+    body = _line(_LOAD, argument) + tests + _line(_RETURN, _ALLOW)
+    return _line(_EQUAL, number, 0, len(body) // 8) + body
+
+
+def supported(machine: str | None = None) -> bool:
+    return (machine or os.uname().machine) in _MACHINES
+
+
+def program(machine: str | None = None) -> bytes:
+    """The filter for this machine's processor (or the named one); KeyError for a processor without a table."""
+    column, arch = _MACHINES[machine or os.uname().machine]
+    lines = [_line(_LOAD, _ARCH), _line(_EQUAL, arch, 1, 0), _line(_RETURN, _KILL), _line(_LOAD, _NUMBER)]
+    if column == 0:
+        lines.append(_when(_AT_LEAST, 0x40000000, _ERRNO | ENOSYS))  # the x32 table
+    lines.append(_when(_EQUAL, CLONE3[column], _ERRNO | ENOSYS))  # its flags lie in memory: callers fall back to clone
+    lines += [_when(_EQUAL, numbers[column] or 0, _ERRNO | EPERM) for numbers in DENIED.values() if numbers[column]]
+    lines.append(_on_argument(CLONE[column], _ARG0, _when(_ANY_BIT, NEW_NAMESPACES, _ERRNO | EPERM)))
+    injections = b"".join(_when(_EQUAL, request, _ERRNO | EPERM) for request in TERMINAL_INJECTION)
+    lines.append(_on_argument(IOCTL[column], _ARG1, injections))
+    lines.append(_line(_RETURN, _ALLOW))
+    return b"".join(lines)
+
+
+def number(name: str) -> int | None:
+    """The number of a denied call on this machine."""
+    column, _ = _MACHINES[os.uname().machine]
+    return DENIED[name][column]
