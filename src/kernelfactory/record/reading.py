@@ -424,8 +424,5 @@ class Reader(AbstractContextManager["Reader"]):
         return rows[0]
 
     def _all(self, sql: str, *values: object) -> list[sqlite3.Row]:
-        with self._lock:
-            try:
-                return self._db.execute(sql, values).fetchall()
-            except sqlite3.DatabaseError as error:
-                raise damaged(self.folder / DATABASE, error) from error
+        with self._lock, disk(self.folder / DATABASE):
+            return self._db.execute(sql, values).fetchall()

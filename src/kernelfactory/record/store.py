@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -44,13 +45,26 @@ class Options:
     steps: Mapping[int, str] | None = None
 
 
-# ── making and opening ──────────────────────────────────────────────────────────────────────────────────────
+# ── making and opening ───────────────────────────────────────────────────────────────────────────
 
 
 def create(path: Path, experiment: Experiment, options: Options) -> sqlite3.Connection:
-    if path.exists() and path.stat().st_size > 0:
-        raise BadInput(f"{path.parent} holds an experiment already: kf resume {path.parent}, or choose another folder")
+    """A new file with its one experiment. BadInput: there is one already."""
     db = _prepared(path, options)
+    try:
+        if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            raise BadInput(
+                f"{path.parent} holds an experiment already: kf resume {path.parent}, or choose another folder"
+            )
+        _fill(db, experiment)
+        _sync_folder(path.parent)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _fill(db: sqlite3.Connection, experiment: Experiment) -> None:
     schema = resources.files("kernelfactory").joinpath("schema.sql").read_text("utf-8")
     metric = experiment.metric
     db.executescript(
@@ -67,11 +81,10 @@ def create(path: Path, experiment: Experiment, options: Options) -> sqlite3.Conn
     axes = [(axis.name, axis.low, axis.high) for axis in experiment.axes]
     db.executemany("INSERT INTO axis (name, low, high) VALUES (?, ?, ?)", axes)
     db.execute("COMMIT")
-    _sync_folder(path.parent)
-    return db
 
 
 def open_to_write(path: Path, options: Options) -> sqlite3.Connection:
+    """The file, checked and of this version. BadInput: damaged, newer, or too old."""
     db = connect(path, "mode=rw")
     try:
         version = check_file(db, path)
@@ -79,8 +92,12 @@ def open_to_write(path: Path, options: Options) -> sqlite3.Connection:
     finally:
         db.close()
     db = _prepared(path, options)
-    if version < VERSION:
-        _migrate(db, path, version, options.steps if options.steps is not None else _shipped_steps())
+    try:
+        if version < VERSION:
+            _migrate(db, path, version, options.steps if options.steps is not None else _shipped_steps())
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -140,6 +157,8 @@ def disk(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise _explained(path, error) from error
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full(path) from error
         raise RecordReadOnly(f"{path.parent} cannot be written ({error.strerror}): choose another folder") from error
 
 
@@ -147,18 +166,18 @@ def _explained(path: Path, error: sqlite3.DatabaseError) -> KernelFactoryError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     match code:
         case sqlite3.SQLITE_FULL:
-            return RecordFull(
-                f"no room left for {path}: free some, then kf resume {path.parent}; nothing recorded is lost"
-            )
+            return _full(path)
         case sqlite3.SQLITE_IOERR if os.statvfs(path.parent).f_bavail < 256:
-            return RecordFull(
-                f"no room left for {path}: free some, then kf resume {path.parent}; nothing recorded is lost"
-            )
+            return _full(path)
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return RecordReadOnly(f"{path} cannot be written ({error}): make its folder writable; nothing was changed")
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return damaged(path, error)
     return RecordRefused(f"the record {path} refused: {error}")
+
+
+def _full(path: Path) -> RecordFull:
+    return RecordFull(f"no room left for {path}: free some, then kf resume {path.parent}; nothing recorded is lost")
 
 
 # ── opening ──────────────────────────────────────────────────────────────────────────────────────
@@ -179,7 +198,7 @@ def check_file(db: sqlite3.Connection, path: Path) -> int:
         application = db.execute("PRAGMA application_id").fetchone()[0]
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
     except sqlite3.DatabaseError as error:
-        raise damaged(path, error) from error
+        raise _explained(path, error) from error
     if application != APPLICATION:
         raise BadInput(f"{path} is not a KernelFactory record; nothing was changed")
     if version > VERSION:
@@ -210,7 +229,7 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         db.close()
         if path.with_name(f"{DATABASE}-wal").exists():
-            raise damaged(path, error) from error
+            raise _explained(path, error) from error
         return connect(path, "immutable=1")
     except sqlite3.DatabaseError:
         pass

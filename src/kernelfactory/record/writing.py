@@ -323,8 +323,8 @@ class Record(Reader):
         self, attempt: int, purpose: str, verdict: Verdict, when: tuple[float, str | None, int | None]
     ) -> int:
         at, commit, cached_from = when
-        if verdict.score is not None and not math.isfinite(verdict.score):
-            raise BadInput(f"the ruler gave {verdict.score} as a score: it must be a finite number")
+        if not all(math.isfinite(number) for number in (verdict.score or 0.0, *verdict.measures.values())):
+            raise BadInput(f"the ruler gave {verdict.score}, {dict(verdict.measures)}: only finite numbers can be kept")
         number = self._one("SELECT measurements + 1 FROM attempt WHERE attempt = ?", attempt)[0]
         values = {name: getattr(verdict, name) for name in _VERDICT}
         return self._insert(
@@ -408,10 +408,6 @@ class Record(Reader):
                 or 0
             )
 
-    def _all(self, sql: str, *values: object) -> list[sqlite3.Row]:
-        with self._lock, disk(self.folder / DATABASE):
-            return self._db.execute(sql, values).fetchall()
-
 
 _VERDICT = ("tree", "verdict", "score", "reason_code", "jail", "trust", "inputs")
 
@@ -421,7 +417,12 @@ def _owning(path: Path, make: Callable[[], sqlite3.Connection], kind: type[Recor
         owned = own(path.parent)
     try:
         with disk(path):
-            record = kind(make(), path.parent)
+            db = make()
+            try:
+                record = kind(db, path.parent)
+            except BaseException:
+                db.close()
+                raise
     except BaseException:
         os.close(owned)
         raise
