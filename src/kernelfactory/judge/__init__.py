@@ -37,7 +37,7 @@ class Judge:
         self.jail_name = jail.name
         self.trust = jail.trust
         self._jail = jail
-        self._scratch = scratch
+        self.scratch = scratch
         self._pool = Pool(lambda: start_host(problem, jail), keep=os.cpu_count() or 1)
         self.ruler = _identity(problem, self._pool.hello())
 
@@ -60,10 +60,10 @@ class Judge:
         if measure.quick is None:
             return {**answer, "reason": "this problem has no quick try; measure in full"}
         tree = graft(self.problem, files)
-        made = artefact(self.problem, tree, self._jail, self._scratch, produce.quick if produce else ())
+        made = artefact(self.problem, tree, self._jail, self.scratch, produce.quick if produce else ())
         found = self._measure(made, measure.quick, (1,)) if isinstance(made, bytes) else made
         if isinstance(found, Refusal):
-            return {**answer, "reason": found.reason, "said": found.said}
+            return {**answer, "reason": found.reason, **({"stderr": found.said} if found.said else {})}
         return {**answer, "ok": True, "figure": found.score}
 
     def weigh(self, made: bytes) -> float | None:
@@ -74,7 +74,7 @@ class Judge:
     def probe(self, produce: Produce) -> Refusal | None:
         """Run another [produce] on the seed: why nothing came of it, or None. For checking a problem."""
         tried = replace(self.problem, produce=produce)
-        made = artefact(tried, tried.seed, self._jail, self._scratch)
+        made = artefact(tried, tried.seed, self._jail, self.scratch)
         return made if isinstance(made, Refusal) else None
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class Judge:
         started = time.monotonic()
         tree = graft(self.problem, files)
         blank = self._blank(tree)
-        made = artefact(self.problem, tree, self._jail, self._scratch)
+        made = artefact(self.problem, tree, self._jail, self.scratch)
         found = self._measure(made, self.problem.measure.ruler, inputs) if isinstance(made, bytes) else made
         seconds = time.monotonic() - started
         if isinstance(found, Refusal):
@@ -159,7 +159,7 @@ def _identity(problem: Problem, hello: Mapping[str, Any]) -> Ruler:
     """The ruler's name: what its process said when it started, and the digest of all that decides (the judge/ folder,
     the ruler's own IDENTITY, and the package's core sources)."""
     judge = folders.digest(folders.read_tree(os.path.join(problem.folder, "judge"), ["**"]))
-    core = folders.digest(folders.read_tree(_CORE, ["*.c", "*.h"])) if _CORE.is_dir() else ""
+    core = folders.digest(folders.read_tree(_CORE, ["*.c", "*.h", "*.py"])) if _CORE.is_dir() else ""
     said = hashlib.sha256("\0".join((judge, str(hello.get("identity", "")), core)).encode())
     return Ruler(clean(str(hello.get("backend", "python")))[:40], f"sha256:{said.hexdigest()}")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import struct
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kernelfactory.jail import Jail, Spec
-from kernelfactory.process import Child, Ended, Silent, spawn
+from kernelfactory.jail import Jail, Spec, interpreter_binds, python
+from kernelfactory.process import Child, Ended, Silent
 
 import kernelfactory
 from kernelfactory.judge.tripwires import clean
@@ -39,14 +39,13 @@ def start_host(problem: Problem, jail: Jail) -> Host:
     folder = os.path.join(problem.folder, "judge")
     name = problem.measure.ruler.partition(":")[0]
     spec = Spec(
-        argv=(sys.executable, "-I", "-B", str(_HOST), str(_PACKAGE.parent), folder, name),
-        read=((folder, folder), (str(_PACKAGE), str(_PACKAGE))),
+        argv=(python(with_package=True), "-I", "-B", str(_HOST), str(_PACKAGE.parent), folder, name),
+        read=(*interpreter_binds(with_package=True), (folder, folder)),
         env={"LANG": "C.UTF-8"},
-        cwd="/",
+        seconds=math.inf,
         memory=problem.measure.memory,
     )
-    launch = jail.command(spec)
-    return Host(spawn(launch.argv, env=launch.env, options=launch.options), problem.name)
+    return Host(jail.spawn(spec), problem.name)
 
 
 class Host:

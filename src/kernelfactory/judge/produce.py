@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernelfactory.jail import Jail, Spec
-from kernelfactory.process import Finished
+from kernelfactory.jail import Jail, Spec, interpreter_binds, python
+from kernelfactory.process import Finished, Options
 
 from kernelfactory import files
 from kernelfactory.judge.tripwires import clean
@@ -61,23 +60,19 @@ def _the_file(problem: Problem, tree: Files) -> bytes | Refusal:
 
 
 def _run(produce: Produce, folder: str, jail: Jail, extra: Sequence[str]) -> Finished:
+    """Run the command in its folder. `python` is the factory's interpreter: its standard library and the folder of
+    the script, no site-packages, no byte code files; dictionaries and sets in the same order in every run."""
     word, *arguments = (*produce.command, *extra)
-    argv = (*interpreter(), *arguments) if word == "python" else (word, *arguments)
     spec = Spec(
-        argv=argv,
-        read=((folder, folder),),
+        argv=(python(), "-s", "-S", "-B", *arguments) if word == "python" else (word, *arguments),
+        read=(*interpreter_binds(), (folder, folder)),
         env={"LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "HOME": "/tmp", "PATH": "/usr/bin:/bin"},
         cwd=folder,
         seconds=produce.seconds,
         memory=produce.memory,
     )
-    return jail.run(spec, output_bytes=OUTPUT_BYTES, data_fd_env="KF_ARTEFACT_FD", data_bytes=produce.artefact_bytes)
-
-
-def interpreter() -> tuple[str, ...]:
-    """The factory's interpreter as candidates get it: its standard library and the folder they lie in, no
-    site-packages, no byte code files; equal dictionaries and sets in every run."""
-    return (os.path.realpath(sys.executable), "-s", "-S", "-B")
+    pipes = Options(output_bytes=OUTPUT_BYTES, data_fd_env="KF_ARTEFACT_FD", data_bytes=produce.artefact_bytes)
+    return jail.run(spec, options=pipes)
 
 
 def _read(produce: Produce, ended: Finished) -> bytes | Refusal:
