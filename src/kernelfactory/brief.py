@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import DictLoader, StrictUndefined
@@ -75,23 +76,32 @@ def compose(facts: Facts, templates: Mapping[str, str], fence_word: str, sizes: 
     TemplateError for a faulty template."""
     if not re.fullmatch(r"[A-Za-z0-9]{8,64}", fence_word):
         raise ValueError("the fence word must be 8 to 64 letters and digits")
-    world = SandboxedEnvironment(
+    text = (
+        _world(tuple(sorted(templates.items())))
+        .get_template(TEMPLATE)
+        .render(
+            score=lambda value: figure(value, facts.metric),
+            facts=facts,
+            fence=fence_word,
+            editable=[clean(glob, sizes.line) for glob in facts.editable],
+            instruments=_instruments(facts.instruments, sizes.instruments),
+            lineage=_quoted(_newest_first(facts.lineage), fence_word, facts.metric, sizes),
+            failed=_quoted(_newest_first(facts.failed), fence_word, facts.metric, sizes),
+        )
+    )
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+@lru_cache(maxsize=8)
+def _world(templates: tuple[tuple[str, str], ...]) -> SandboxedEnvironment:
+    """Templates compiled once: a claim must not pay for that."""
+    return SandboxedEnvironment(
         loader=DictLoader(dict(templates)),
         undefined=StrictUndefined,
         autoescape=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    world.filters["score"] = lambda value: figure(value, facts.metric)
-    text = world.get_template(TEMPLATE).render(
-        facts=facts,
-        fence=fence_word,
-        editable=[clean(glob, sizes.line) for glob in facts.editable],
-        instruments=_instruments(facts.instruments, sizes.instruments),
-        lineage=_quoted(_newest_first(facts.lineage), fence_word, facts.metric, sizes),
-        failed=_quoted(_newest_first(facts.failed), fence_word, facts.metric, sizes),
-    )
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def digest(text: str | Mapping[str, str]) -> str:
@@ -119,7 +129,7 @@ def clean(text: str, limit: int, line: int | None = None) -> str:
     """`text` as plain lines: no escape sequences, no control, bidi, invisible or private characters; lines cut to
     `line` and all to `limit` characters, each cut marked. Looks at no more than a few times `limit` characters."""
     seen = _ESCAPES.sub("", _NEWLINES.sub("\n", text[: 4 * limit]))
-    seen = "".join(c for c in seen if c in "\n\t" or not _unseen(c))
+    seen = seen.translate({ord(c): None for c in set(seen) - {"\n", "\t"} if _unseen(c)})
     if line is not None:
         seen = "\n".join(_cut(part, line) for part in seen.split("\n"))
     whole = len(text) <= 4 * limit or len(seen) > limit
