@@ -56,7 +56,7 @@ def _latest() -> Path:
 
 
 def new_folder(named: Path | None, problem: str) -> Path:
-    """For a new experiment: the folder named, else `experiments/<problem>-<time>`. Raises BadInput when it is in use."""
+    """A new experiment: the folder named, else `experiments/<problem>-<time>`. Raises BadInput when it is in use."""
     if named is None:
         return _unused(Path("experiments") / f"{problem}-{time.strftime('%Y%m%d-%H%M%S')}")
     if named.exists() and not named.is_dir():

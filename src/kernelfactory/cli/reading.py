@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +28,7 @@ from kernelfactory.model import BadInput
 if TYPE_CHECKING:
     from kernelfactory.model import Metric
     from kernelfactory.record import Reader
+    from kernelfactory.trees import Trees
 
 Number = Annotated[
     int | None, typer.Argument(metavar="N", help="Which attempt (default: the best).", show_default=False)
@@ -248,25 +248,17 @@ def _show_attempt(reader: Reader, attempt: int) -> None:
         table(("try", "verdict", "score", "inputs", "reason"), rows, left=("verdict", "reason"))
 
 
-def _program(reader: Reader, attempt: int) -> dict[str, bytes]:
+def _trees(reader: Reader) -> Trees:
     from kernelfactory.trees import Trees
 
-    commit = reader.attempt(attempt).commit
-    return dict(Trees(reader.folder / "trees.git").read(commit)) if commit else {}
+    return Trees(reader.folder / "trees.git")
 
 
 def _diff(reader: Reader, attempt: int) -> str:
-    """Unified, against the parent; against nothing for the seed."""
-    parent = reader.attempt(attempt).parent
-    old = _program(reader, parent) if parent is not None else {}
-    new = _program(reader, attempt)
-    changed = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
-    return "\n".join(line for name in changed for line in _diff_file(name, old.get(name, b""), new.get(name, b"")))
-
-
-def _diff_file(name: str, old: bytes, new: bytes) -> list[str]:
-    before, after = (data.decode("utf-8", "replace").splitlines() for data in (old, new))
-    return list(difflib.unified_diff(before, after, f"a/{name}", f"b/{name}", lineterm=""))
+    """Unified, against the parent; nothing for the seed, or where there is no valid program."""
+    row = reader.attempt(attempt)
+    old = reader.attempt(row.parent).commit if row.parent is not None else None
+    return _trees(reader).diff(old, row.commit) if old and row.commit else ""
 
 
 def _log(name: str) -> Any:
@@ -302,7 +294,7 @@ def best(
         found, metric, baseline = reader.best(), reader.experiment.metric, reader.baseline()
         if found is None:
             raise BadInput(f"{reader.folder} has no valid program yet")
-        files = _program(reader, found.attempt)
+        files = _trees(reader).read(found.commit) if found.commit else {}
         where = reader.folder / "best"
     if out is not None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -225,7 +225,7 @@ def _report(folder: Path) -> Path:
     from kernelfactory import report
 
     page = folder / "report.html"
-    report.write([folder], page)
+    report.write([folder], page, with_code=False)
     return page
 
 

@@ -35,17 +35,11 @@ def report(
     page = out if out is not None else folders[0] / "report.html"
     if page.is_dir():
         raise BadInput(f"{page} is a folder: name a file with --out")
-    pages.write(folders, page, with_code=with_code)
+    written = pages.write(folders, page, with_code=with_code)
     if json:
-        document(
-            {
-                "report": str(page.resolve()),
-                "bytes": page.stat().st_size,
-                "experiments": [str(f.resolve()) for f in folders],
-            }
-        )
+        document({"report": str(page.resolve()), "files": [str(path.resolve()) for path in written]})
     else:
-        say(f"{places.shown(page)} ({size(page.stat().st_size)})")
+        say(*(f"{places.shown(path)} ({size(path.stat().st_size)})" for path in written))
     return 0
 
 
