@@ -2,9 +2,9 @@
 
 from kernelfactory.record.owner import owner
 from kernelfactory.record.reading import Filter, Reader
-from kernelfactory.record.rows import Attempt, Best, Improvement, IslandRow, Refusal, Run, Spent
+from kernelfactory.record.rows import Attempt, Best, ClaimRow, Crew, Improvement, IslandRow, Refusal, Run, Spent, Start
 from kernelfactory.record.store import Options, RecordFull, RecordReadOnly, RecordRefused
-from kernelfactory.record.writing import ClaimRow, Crew, Record, Start
+from kernelfactory.record.writing import Record
 
 __all__ = [
     "Attempt",

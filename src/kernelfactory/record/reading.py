@@ -24,6 +24,7 @@ from kernelfactory.model import (
     Outcome,
     State,
 )
+from kernelfactory.record import queries
 from kernelfactory.record.owner import owner
 from kernelfactory.record.rows import (
     Attempt,
@@ -43,53 +44,15 @@ from kernelfactory.record.rows import (
     plain,
     token_digest,
 )
-from kernelfactory.record.store import DATABASE, VERSION, check_file, connect_for_reading, damaged, database
-
-REUSABLE = ("wrong_answer", "malformed", "forged", "over_limit")
-"""Reason codes that the same tree would get again; timeouts and crashes may be bad luck and are judged anew."""
-
-_ATTEMPT = columns(Attempt, "attempt")
-_NOTE = "attempt, ifnull(outcome, 'none') AS outcome, score, notes AS text, agent"
-_EVENTS = """
-SELECT e.seq, e.kind, e.attempt, e.flagged, a.parent, a.island, a.move, a.outcome,
-  m.verdict, m.score, m.tree, m.measures, m.trust, m.confirmed
-FROM event e JOIN attempt a ON a.attempt = e.attempt LEFT JOIN measurement m ON m.measurement = e.measurement
-WHERE e.seq > ? ORDER BY e.seq LIMIT ?"""
-_STANDING = """
-SELECT m.* FROM measurement m WHERE m.attempt = ? AND m.verdict = 'accepted' AND NOT EXISTS (
-  SELECT 1 FROM measurement later WHERE later.attempt = m.attempt AND later.tree = m.tree
-  AND later.number > m.number AND later.purpose IN ('confirm', 'rejudge'))
-ORDER BY m.score {order}, m.number DESC LIMIT 1"""
-_CACHED = f"""
-SELECT * FROM measurement WHERE tree = ? AND ruler_digest = ? AND jail = ? AND cached_from IS NULL
-AND (verdict = 'accepted' OR (verdict = 'rejected' AND reason_code IN ({", ".join(f"'{code}'" for code in REUSABLE)})))
-ORDER BY purpose <> 'screen' DESC, measurement DESC LIMIT 1"""
-_BEST = """
-SELECT attempt, measurement, score, "commit", tree, trust FROM attempt
-WHERE confirmed = 1 AND score IS NOT NULL AND trust = ? ORDER BY score {order}, attempt LIMIT 1"""
-_LINEAGE = """
-WITH RECURSIVE line (attempt, depth) AS (
-  SELECT ?, 0 UNION ALL
-  SELECT a.parent, depth + 1 FROM line JOIN attempt a USING (attempt) WHERE a.parent IS NOT NULL AND depth + 1 < ?)
-SELECT attempt FROM line ORDER BY depth"""
-_ISLANDS = """
-WITH start (island, first) AS (
-  SELECT value, ifnull((SELECT max(attempt) FROM attempt WHERE island = value AND move = 'restart'), 1)
-  FROM json_each(?))
-SELECT island, first,
-  (SELECT count(*) FROM attempt a WHERE a.island = start.island AND attempt > 0) AS visits,
-  (SELECT count(score) FROM attempt a WHERE a.island = start.island AND attempt >= first) AS candidates,
-  (SELECT {pick}(score) FROM attempt a WHERE a.island = start.island AND attempt >= first) AS best
-FROM start ORDER BY island"""
-_STALE = """
-SELECT count(*) FROM attempt WHERE island = ? AND outcome IS NOT NULL AND attempt > ifnull(
-  (SELECT attempt FROM attempt WHERE island = ? AND attempt >= ? AND score = ? ORDER BY attempt LIMIT 1), 0)"""
-
-
-_RUNNING = """
-SELECT count(*) AS running, sum(ifnull(costs_money, 0)) AS paying FROM attempt a LEFT JOIN agent g
-  ON g.run = a.run AND g.agent = a.agent AND g.model = ifnull(a.model, '')
-WHERE a.state IN ('claimed', 'submitted')"""
+from kernelfactory.record.store import (
+    DATABASE,
+    VERSION,
+    check_file,
+    connect_for_reading,
+    damaged,
+    database,
+    disk,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +109,14 @@ class Reader(AbstractContextManager["Reader"]):
 
     def attempt(self, attempt: int) -> Attempt:
         """BadInput when there is no such attempt."""
-        rows = self._all(f"SELECT {_ATTEMPT} FROM attempt WHERE attempt = ?", attempt)
+        rows = self._all(f"SELECT {queries.ATTEMPT} FROM attempt WHERE attempt = ?", attempt)
         if not rows:
             raise BadInput(f"{self.folder} has no attempt {attempt}: kf attempts lists those there are")
         return attempt_of(rows[0])
 
     def attempts(self, which: Filter = Filter(), limit: int | None = None, offset: int = 0) -> list[Attempt]:
         """In order; the seed is not among them."""
-        return [attempt_of(row) for row in self._page(_ATTEMPT, which, limit, offset)]
+        return [attempt_of(row) for row in self._page(queries.ATTEMPT, which, limit, offset)]
 
     def attempts_json(
         self, which: Filter = Filter(), limit: int | None = None, offset: int = 0
@@ -161,7 +124,7 @@ class Reader(AbstractContextManager["Reader"]):
         """What `kf attempts --json` prints."""
         score = "(SELECT score FROM measurement m WHERE m.measurement = attempt.measurement) AS shown"
         answer = []
-        for row in self._page(f"{_ATTEMPT}, {score}", which, limit, offset):
+        for row in self._page(f"{queries.ATTEMPT}, {score}", which, limit, offset):
             values = dict(row)
             shown = values.pop("shown")
             item = attempt_of(values)
@@ -187,24 +150,24 @@ class Reader(AbstractContextManager["Reader"]):
 
     def best_valid(self, attempt: int) -> Measurement | None:
         """The best accepted snapshot of an attempt; a confirmation speaks for its tree; of equals, the later."""
-        rows = self._all(_STANDING.format(order=self._order), attempt)
+        rows = self._all(queries.STANDING.format(order=self._order), attempt)
         return self._measurement(rows[0]) if rows else None
 
     def cached(self, tree: str, ruler_digest: str, jail: str) -> Measurement | None:
         """A measurement of this tree by this ruler in this jail that would come out the same; confirmations first.
         Never a quarantined one, a timeout or a crash."""
-        rows = self._all(_CACHED, tree, ruler_digest, jail)
+        rows = self._all(queries.CACHED, tree, ruler_digest, jail)
         return self._measurement(rows[0]) if rows else None
 
     def events(self, after: int = 0) -> Iterator[Event]:
         """What the population folds, in recorded order; read in pieces."""
-        while rows := self._all(_EVENTS, after, 5000):
+        while rows := self._all(queries.EVENTS, after, 5000):
             yield from map(event_of, rows)
             after = rows[-1]["seq"]
 
     def by_token(self, token: str) -> Attempt | None:
         """The attempt this token was given to, in whatever state."""
-        rows = self._all(f"SELECT {_ATTEMPT} FROM attempt WHERE token_hash = ?", token_digest(token))
+        rows = self._all(f"SELECT {queries.ATTEMPT} FROM attempt WHERE token_hash = ?", token_digest(token))
         return attempt_of(rows[0]) if rows else None
 
     def open_attempts(self) -> list[Attempt]:
@@ -219,12 +182,12 @@ class Reader(AbstractContextManager["Reader"]):
 
     def lineage(self, attempt: int, depth: int = 64) -> tuple[int, ...]:
         """The attempt, its parent, and so on, back to the seed or for `depth` steps."""
-        return tuple(row["attempt"] for row in self._all(_LINEAGE, attempt, depth))
+        return tuple(row["attempt"] for row in self._all(queries.LINEAGE, attempt, depth))
 
     def notes(self, attempts: Iterable[int] | None = None) -> list[Note]:
         """Notes left by these attempts, in the order given (None: by all, in order). Hostile text. Attempts with a
         flagged or forged snapshot say nothing."""
-        said = f"SELECT {_NOTE} FROM attempt WHERE notes <> '' AND flagged = 0"
+        said = f"SELECT {queries.NOTE} FROM attempt WHERE notes <> '' AND flagged = 0"
         if attempts is None:
             return [Note(**row) for row in self._all(f"{said} ORDER BY attempt")]
         order = list(attempts)
@@ -235,8 +198,8 @@ class Reader(AbstractContextManager["Reader"]):
     def failed_notes(self, parent: int, limit: int = 8) -> list[Note]:
         """Notes of attempts on this parent that did not improve it, newest first."""
         rows = self._all(
-            f"SELECT {_NOTE} FROM attempt WHERE parent = ? AND outcome <> 'improved' AND notes <> '' AND flagged = 0"
-            " ORDER BY attempt DESC LIMIT ?",
+            f"SELECT {queries.NOTE} FROM attempt WHERE parent = ? AND outcome <> 'improved' AND notes <> ''"
+            " AND flagged = 0 ORDER BY attempt DESC LIMIT ?",
             parent,
             limit,
         )
@@ -247,7 +210,7 @@ class Reader(AbstractContextManager["Reader"]):
     def best(self) -> Best | None:
         """The best confirmed program of the strongest trust there is; the seed when nothing is confirmed yet."""
         for trust in reversed(TRUST_ORDER):
-            if rows := self._all(_BEST.format(order=self._order), trust):
+            if rows := self._all(queries.BEST.format(order=self._order), trust):
                 return Best(**rows[0])
         seed = self._all(
             'SELECT attempt, measurement, score, "commit", tree, trust FROM attempt'
@@ -285,7 +248,7 @@ class Reader(AbstractContextManager["Reader"]):
 
     def reserved(self, now: float) -> Reserved:
         """What the attempts that are still open may take."""
-        row = self._one(_RUNNING)
+        row = self._one(queries.RUNNING)
         return reserve(self.spend(now), row["running"], row["paying"] or 0)
 
     def best_measurement(self) -> Measurement | None:
@@ -296,9 +259,9 @@ class Reader(AbstractContextManager["Reader"]):
     def islands(self) -> list[IslandRow]:
         answer = []
         numbers = json.dumps(list(range(self.experiment.islands)))
-        for row in self._all(_ISLANDS.format(pick=self._pick), numbers):
+        for row in self._all(queries.ISLANDS.format(pick=self._pick), numbers):
             island, best = row["island"], row["best"]
-            stale = self._one(_STALE, island, island, row["first"], best)[0]
+            stale = self._one(queries.STALE, island, island, row["first"], best)[0]
             answer.append(IslandRow(island, row["candidates"], best, row["visits"], stale))
         return answer
 
@@ -411,7 +374,7 @@ class Reader(AbstractContextManager["Reader"]):
     def _where(self, condition: str, *values: object) -> list[Attempt]:
         return [
             attempt_of(row)
-            for row in self._all(f"SELECT {_ATTEMPT} FROM attempt WHERE {condition} ORDER BY attempt", *values)
+            for row in self._all(f"SELECT {queries.ATTEMPT} FROM attempt WHERE {condition} ORDER BY attempt", *values)
         ]
 
     def _measurement(self, row: sqlite3.Row) -> Measurement:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from kernelfactory.model import (
     Axis,
+    Choice,
     End,
     Event,
     Experiment,
@@ -177,6 +178,58 @@ class Refusal:
     times: int
     first_at: float
     last_at: float
+
+
+# ── what the writer is given ─────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRow:
+    """What a claim writes. `token` is given in clear and kept as its sha256 only; `lease_until` and `at` are epoch
+    seconds; `best_before` is the best score at this moment; `cage` names the jail of the agent or is "none"."""
+
+    attempt: int
+    choice: Choice
+    token: str
+    at: float
+    lease_until: float
+    agent: str
+    worker: str
+    cage: str
+    model: str | None = None
+    run: int | None = None
+    parent_score: float | None = None
+    best_before: float | None = None
+    continues: int | None = None
+    late_of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """One agent of a run: its name, model and how many work at a time."""
+
+    agent: str
+    model: str | None
+    slots: int
+    costs_money: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What `kf run` or `kf resume` was started with; caps are None where there is none."""
+
+    attempt_seconds: float
+    jail: str
+    trust: Trust
+    ruler_backend: str
+    ruler_digest: str
+    unprotected: bool = False
+    cap_attempts: int | None = None
+    cap_seconds: float | None = None
+    cap_dollars: float | None = None
+    cap_tokens: int | None = None
+    target: float | None = None
+    crew: tuple[Crew, ...] = ()
 
 
 # ── values from rows ─────────────────────────────────────────────────────────────────────────────

@@ -8,24 +8,22 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
 from kernelfactory.model import (
     BadInput,
-    Choice,
     Experiment,
     LostClaim,
     Outcome,
-    Trust,
     Usage,
     Verdict,
     Work,
 )
 from kernelfactory.record.owner import own, refuse_network
 from kernelfactory.record.reading import Reader
-from kernelfactory.record.rows import Attempt, token_digest
+from kernelfactory.record.rows import Attempt, ClaimRow, Crew, Start, token_digest
 from kernelfactory.record.store import (
     DATABASE,
     Options,
@@ -43,55 +41,6 @@ ORDINARY = Options()
 REFUSALS = 100
 """Different refusals kept an attempt; further ones are counted in one row."""
 INTERRUPTED = "its process ended without a word"
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimRow:
-    """What a claim writes. `token` is given in clear and kept as its sha256 only; `lease_until` and `at` are epoch
-    seconds; `best_before` is the best score at this moment; `cage` names the jail of the agent or is "none"."""
-
-    attempt: int
-    choice: Choice
-    token: str
-    at: float
-    lease_until: float
-    agent: str
-    worker: str
-    cage: str
-    model: str | None = None
-    run: int | None = None
-    parent_score: float | None = None
-    best_before: float | None = None
-    continues: int | None = None
-    late_of: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Crew:
-    """One agent of a run: its name, model and how many work at a time."""
-
-    agent: str
-    model: str | None
-    slots: int
-    costs_money: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What `kf run` or `kf resume` was started with; caps are None where there is none."""
-
-    attempt_seconds: float
-    jail: str
-    trust: Trust
-    ruler_backend: str
-    ruler_digest: str
-    unprotected: bool = False
-    cap_attempts: int | None = None
-    cap_seconds: float | None = None
-    cap_dollars: float | None = None
-    cap_tokens: int | None = None
-    target: float | None = None
-    crew: tuple[Crew, ...] = field(default=())
 
 
 class Record(Reader):

@@ -1,0 +1,50 @@
+"""The longer questions to the record, as SQL. Refuses to ask them. `{order}` is ASC or DESC, `{pick}` min or max, by
+the goal."""
+
+from __future__ import annotations
+
+from kernelfactory.record.rows import Attempt, columns
+
+REUSABLE = ("wrong_answer", "malformed", "forged", "over_limit")
+"""Reason codes that the same tree would get again; timeouts and crashes may be bad luck and are judged anew."""
+
+ATTEMPT = columns(Attempt, "attempt")
+NOTE = "attempt, ifnull(outcome, 'none') AS outcome, score, notes AS text, agent"
+EVENTS = """
+SELECT e.seq, e.kind, e.attempt, e.flagged, a.parent, a.island, a.move, a.outcome,
+  m.verdict, m.score, m.tree, m.measures, m.trust, m.confirmed
+FROM event e JOIN attempt a ON a.attempt = e.attempt LEFT JOIN measurement m ON m.measurement = e.measurement
+WHERE e.seq > ? ORDER BY e.seq LIMIT ?"""
+STANDING = """
+SELECT m.* FROM measurement m WHERE m.attempt = ? AND m.verdict = 'accepted' AND NOT EXISTS (
+  SELECT 1 FROM measurement later WHERE later.attempt = m.attempt AND later.tree = m.tree
+  AND later.number > m.number AND later.purpose IN ('confirm', 'rejudge'))
+ORDER BY m.score {order}, m.number DESC LIMIT 1"""
+CACHED = f"""
+SELECT * FROM measurement WHERE tree = ? AND ruler_digest = ? AND jail = ? AND cached_from IS NULL
+AND (verdict = 'accepted' OR (verdict = 'rejected' AND reason_code IN ({", ".join(f"'{code}'" for code in REUSABLE)})))
+ORDER BY purpose <> 'screen' DESC, measurement DESC LIMIT 1"""
+BEST = """
+SELECT attempt, measurement, score, "commit", tree, trust FROM attempt
+WHERE confirmed = 1 AND score IS NOT NULL AND trust = ? ORDER BY score {order}, attempt LIMIT 1"""
+LINEAGE = """
+WITH RECURSIVE line (attempt, depth) AS (
+  SELECT ?, 0 UNION ALL
+  SELECT a.parent, depth + 1 FROM line JOIN attempt a USING (attempt) WHERE a.parent IS NOT NULL AND depth + 1 < ?)
+SELECT attempt FROM line ORDER BY depth"""
+ISLANDS = """
+WITH start (island, first) AS (
+  SELECT value, ifnull((SELECT max(attempt) FROM attempt WHERE island = value AND move = 'restart'), 1)
+  FROM json_each(?))
+SELECT island, first,
+  (SELECT count(*) FROM attempt a WHERE a.island = start.island AND attempt > 0) AS visits,
+  (SELECT count(score) FROM attempt a WHERE a.island = start.island AND attempt >= first) AS candidates,
+  (SELECT {pick}(score) FROM attempt a WHERE a.island = start.island AND attempt >= first) AS best
+FROM start ORDER BY island"""
+STALE = """
+SELECT count(*) FROM attempt WHERE island = ? AND outcome IS NOT NULL AND attempt > ifnull(
+  (SELECT attempt FROM attempt WHERE island = ? AND attempt >= ? AND score = ? ORDER BY attempt LIMIT 1), 0)"""
+RUNNING = """
+SELECT count(*) AS running, sum(ifnull(costs_money, 0)) AS paying FROM attempt a LEFT JOIN agent g
+  ON g.run = a.run AND g.agent = a.agent AND g.model = ifnull(a.model, '')
+WHERE a.state IN ('claimed', 'submitted')"""
