@@ -194,10 +194,10 @@ def test_visits_and_what_is_stale() -> None:
 def test_an_attempt_that_was_abandoned_says_nothing_of_its_parent() -> None:
     population = seeded(1)
     attempt = claim(population, 0)
-    assert population.open == {attempt: 0}
+    assert population.running == {attempt: 0}
     population.apply(Event(population.seq + 1, "abandoned", attempt, 0, 0, "select"))
     assert (population.trial(0).visits, population.trial(0).stale, population.islands[0].stale) == (1, 0, 0)
-    assert population.open == {}
+    assert population.running == {}
 
 
 def test_a_result_without_a_parent_counts_for_its_island() -> None:
@@ -488,5 +488,5 @@ def test_many_attempts_fold_in_seconds_and_bounded() -> None:
         population.apply(replace(event, seq=seq + 2, kind="judged", score=score, measures=measures, confirmed=True))
         seq += 2
     assert time.perf_counter() - start < 6  # a fifth of the size; 0.6 s on an idle core
-    assert len(population.trials) < 500 and not population.open
+    assert len(population.trials) < 500 and not population.running
     assert sum(len(list(island.live())) for island in population.islands) <= 3 * 36

@@ -81,7 +81,7 @@ class Population:
     flagged: set[int] = field(default_factory=set)
     islands: list[Island] = field(init=False)
     trials: dict[int, Trial] = field(default_factory=dict)
-    open: dict[int, int] = field(default_factory=dict)
+    running: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -110,7 +110,7 @@ class Population:
             case "judged":
                 self._judged(event)
             case "abandoned":
-                self.open.pop(event.attempt, None)
+                self.running.pop(event.attempt, None)
             case _:
                 self._rejudged(event)
 
@@ -143,7 +143,7 @@ class Population:
         island.age += 1
         if event.parent is not None:
             self.trials.setdefault(event.parent, Trial()).visits += 1
-        self.open[event.attempt] = island.epoch
+        self.running[event.attempt] = island.epoch
 
     def _restart(self, island: Island, parent: Candidate) -> None:
         island.members.clear()
@@ -164,7 +164,7 @@ class Population:
     def _judged(self, event: Event) -> None:
         """A result that was claimed before its island's restart stays out of the island, unless it is the new best."""
         island = self.islands[event.island]
-        current = self.open.pop(event.attempt, island.epoch) == island.epoch
+        current = self.running.pop(event.attempt, island.epoch) == island.epoch
         fresh = self._fresh(event)
         self._count_trial(event, improved=fresh is not None and event.outcome == "improved")
         top = self.top(island)
