@@ -171,17 +171,17 @@ def _agents_of(folder: Path) -> tuple[str, ...]:
         return reader.experiment.agents or (EMBEDDED,)
 
 
-def _costs(plan: Plan, caps: Caps) -> list[str]:
+def _costs(plan: Plan) -> list[str]:
     """Refuse agents that may spend money without a cap; say what the caps allow. Raises BadInput."""
     from kernelfactory import agents, budget
 
     found = [(spec, *agents.find(spec)) for spec in plan.agents]
     for spec, agent, _ in found:
-        if said := budget.needs_cap(spec, agent.costs_money, caps):
+        if said := budget.needs_cap(spec, agent.costs_money, plan.caps):
             raise BadInput(said)
     if not any(agent.costs_money for _, agent, _ in found):
         return []
-    guess = budget.estimate(caps, budget.Spend(), sum(slots for _, _, slots in found))
+    guess = budget.estimate(plan.caps, budget.Spend(), sum(slots for _, _, slots in found))
     return [f"estimate: {guess.line()}", *([f"note: {guess.warning}"] if guess.warning else [])]
 
 
@@ -189,13 +189,17 @@ def _costs(plan: Plan, caps: Caps) -> list[str]:
 
 
 def _start(asked: _Asked, json: bool, report: bool = False) -> int:
-    from kernelfactory import factory, problem
+    from kernelfactory import problem, workers
+    from kernelfactory.experiment import Settings
 
     found = problem.load(problem.find(asked.problem))
-    _say_first(_costs(asked.plan, asked.plan.caps), json)
+    plan = asked.plan
+    _say_first(_costs(plan), json)
     folder = places.new_folder(asked.folder, found.name)
-    factory.create(folder, found, asked.plan.agents, policy=asked.policy, islands=asked.islands, seed=asked.seed)
-    return _go(folder, asked.plan, json, report)
+    workers.make(
+        folder, found, Settings(plan.agents, asked.policy, asked.islands, asked.seed), unprotected=plan.unprotected
+    )
+    return _go(folder, plan, json, report)
 
 
 def _go(folder: Path, plan: Plan, json: bool, report: bool = False) -> int:
