@@ -18,7 +18,6 @@ from typing import Any
 from kernelfactory.jail import Jail, Spec, interpreter_binds, python
 from kernelfactory.process import Child, Ended, Silent
 
-import kernelfactory
 from kernelfactory.judge.tripwires import clean
 from kernelfactory.model import KernelFactoryError, Problem
 
@@ -27,7 +26,6 @@ ANSWER_BYTES = 1 << 20
 PIPE_BYTES = 1 << 20
 START_SECONDS = 60.0
 _HOST = Path(__file__).with_name("ruler_host.py")
-_PACKAGE = Path(kernelfactory.__file__).parent
 
 
 class JudgeFailed(KernelFactoryError):
@@ -39,7 +37,7 @@ def start_host(problem: Problem, jail: Jail) -> Host:
     folder = os.path.join(problem.folder, "judge")
     name = problem.measure.ruler.partition(":")[0]
     spec = Spec(
-        argv=(python(with_package=True), "-I", "-B", str(_HOST), str(_PACKAGE.parent), folder, name),
+        argv=(python(with_package=True), "-I", "-B", str(_HOST), folder, name),
         read=(*interpreter_binds(with_package=True), (folder, folder)),
         env={"LANG": "C.UTF-8"},
         seconds=math.inf,

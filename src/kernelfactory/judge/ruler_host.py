@@ -1,7 +1,7 @@
 """The program in the ruler's own process: loads a problem's ruler, answers requests. Never sees candidate code, only
 artefacts as bytes; never decides (its parent checks every number).
 
-Run as a script: ruler_host.py PACKAGE_PARENT JUDGE_FOLDER FILE. Both directions speak frames on stdin and stdout:
+Run as a script: ruler_host.py JUDGE_FOLDER FILE. Both directions speak frames on stdin and stdout:
 4 bytes length of a JSON header and 8 bytes length of a payload (both big-endian), the header, the payload.
 """
 
@@ -15,6 +15,7 @@ import struct
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
@@ -23,12 +24,12 @@ FRAME = struct.Struct(">IQ")
 
 def main(argv: list[str]) -> int:
     """Say which ruler this is, then answer requests until stdin ends."""
-    parent, folder, name = argv
+    folder, name = argv
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a ruler prints is no answer
     requests = os.fdopen(0, "rb", closefd=False)
     try:
-        sys.path[:0] = [folder, parent]
+        sys.path[:0] = [folder, str(Path(__file__).resolve().parents[2])]
         ruler = _load(folder, name)
         hello = {"backend": str(getattr(ruler, "BACKEND", "python")), "identity": str(getattr(ruler, "IDENTITY", ""))}
     except Exception as error:
