@@ -184,7 +184,10 @@ function scoreChart(host, spec) {
       if (step && state.marks.length) {
         event.preventDefault();
         point(state.marks[(state.at + step + state.marks.length) % state.marks.length]);
-      } else if (event.key === "Enter" && state.marks[state.at]) spec.open(state.marks[state.at]);
+      } else if (event.key === "Enter" && state.marks[state.at]) {
+        event.preventDefault(); // or the same key press would close the panel that it opens
+        spec.open(state.marks[state.at]);
+      }
     });
   }
 

@@ -51,13 +51,20 @@ def crossings(data: ReportData) -> list[Crossing]:
 def orders(data: ReportData) -> list[int]:
     """For each step, how many results had come by then, its own included."""
     times = [row.at or 0.0 for row in landed(data.rows)]
-    own = {row.attempt: row.at for row in data.rows}
-    return [
-        0
-        if step.attempt == 0
-        else bisect.bisect_right(times, step.at) + ((own.get(step.attempt) or math.inf) > step.at)
-        for step in data.steps
-    ]
+    late = {row.attempt for row in data.rows if row.at is None}
+    found = [bisect.bisect_right(times, step.at) + (step.attempt in late) for step in data.steps]
+    return [0 if step.attempt == 0 else order for step, order in zip(data.steps, found, strict=True)]
+
+
+def standing(steps: Iterable[Step], metric: Metric) -> tuple[Step, ...]:
+    """Only the steps that are still bests: an earlier best that was judged again and fell is left out."""
+    kept: list[Step] = []
+    for step in steps:
+        while kept and metric.better(kept[-1].score, step.score):
+            kept.pop()
+        if not kept or metric.better(step.score, kept[-1].score):
+            kept.append(step)
+    return tuple(kept)
 
 
 def tally(rows: Sequence[Row]) -> dict[str, int]:

@@ -167,7 +167,10 @@ function lineageChart(host, e, hiddenText, open) {
       if (found) open(found.row.attempt);
     });
     root.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && state.at) return open(state.at.row.attempt);
+      if (event.key === "Enter" && state.at) {
+        event.preventDefault(); // or the same key press would close the panel that it opens
+        return open(state.at.row.attempt);
+      }
       const now = state.at || state.where.get(e.best && e.best.attempt) || state.marks[0];
       const next = event.key === "ArrowLeft" ? state.where.get(now.row.parent)
         : event.key === "ArrowRight" ? state.marks.find((m) => m.row.parent === now.row.attempt) : null;

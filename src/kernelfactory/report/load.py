@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kernelfactory.model import TRUST_ORDER, BadInput, Ruler, Trust
-from kernelfactory.reading import Reader
+from kernelfactory.record import Attempt, Improvement, Reader, Run, Spent
+from kernelfactory.report import facts
 from kernelfactory.report.data import Diff, ReportData, Row, Spend, Step
-from kernelfactory.report.facts import duration, number
-from kernelfactory.rows import Attempt, Improvement, Run, Spent
 
 PRIVATE = "Solutions of this problem are private, so their text is left out: kf report --with-code shows it."
 
@@ -21,11 +20,9 @@ def load(folder: Path, *, with_code: bool) -> ReportData:
         attempts = reader.attempts()
         runs = reader.runs()
         end = _end(runs, attempts, reader.state()[0])
-        clock = _clock(runs, end)
-        (state, why), asked, best = reader.state(), reader.experiment, reader.best()
-        steps = tuple(_step(point, clock) for point in reader.curve())
-        if best and steps and steps[-1].attempt != best.attempt:  # an earlier best no longer stands
-            steps = tuple(step for step in steps if not asked.metric.better(step.score, best.score))
+        clock = _clock(_spans(runs, attempts, end))
+        (state, why), asked = reader.state(), reader.experiment
+        steps = facts.standing([_step(point, clock) for point in reader.curve()], asked.metric)
         seeded = reader.measurements(0)
         return ReportData(
             name=asked.name,
@@ -62,15 +59,22 @@ def _end(runs: Sequence[Run], attempts: Sequence[Attempt], state: str) -> float:
     return max([*known, *(row.ended_at or row.started_at for row in attempts)], default=0.0)
 
 
-def _clock(runs: Sequence[Run], end: float) -> Callable[[float], float]:
-    """Epoch seconds → seconds of running, so that nights between two runs take no room. Of runs that ended without a
-    word, only what lies before the next one counts."""
-    starts = [run.started_at for run in runs]
-    spans = [
-        (run.started_at, run.ended_at if run.ended_at is not None else following)
-        for run, following in zip(runs, [*starts[1:], max([end, *starts])], strict=True)
-    ]
-    return lambda at: sum(max(0.0, min(at, last) - first) for first, last in spans)
+def _clock(spans: Sequence[tuple[float, float]]) -> Callable[[float], float]:
+    """Epoch seconds → seconds of activity, so that nights between two runs take no room."""
+    merged: list[tuple[float, float]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return lambda at: sum(max(0.0, min(at, last) - first) for first, last in merged)
+
+
+def _spans(runs: Sequence[Run], attempts: Sequence[Attempt], end: float) -> list[tuple[float, float]]:
+    """When something went on: runs (one that ended without a word lasts until the next), and what visitors did."""
+    starts = [*(run.started_at for run in runs[1:]), max([end, *(run.started_at for run in runs)])]
+    ran = [(run.started_at, run.ended_at or later) for run, later in zip(runs, starts, strict=False)]
+    return ran + [(row.started_at, row.ended_at or end) for row in attempts if row.run is None]
 
 
 def _spend(spent: Spent | Improvement) -> Spend:
@@ -129,11 +133,11 @@ def _caps(run: Run) -> tuple[tuple[str, str], ...]:
     """The latest run's caps in words."""
     caps = [
         ("Attempts at most", None if run.cap_attempts is None else f"{run.cap_attempts:,}"),
-        ("Time at most", None if run.cap_seconds is None else duration(run.cap_seconds)),
+        ("Time at most", None if run.cap_seconds is None else facts.duration(run.cap_seconds)),
         ("Dollars at most", None if run.cap_dollars is None else f"${run.cap_dollars:,.2f}"),
         ("Tokens at most", None if run.cap_tokens is None else f"{run.cap_tokens:,}"),
-        ("Target", None if run.target is None else number(run.target)),
-        ("Time per attempt", duration(run.attempt_seconds)),
+        ("Target", None if run.target is None else facts.number(run.target)),
+        ("Time per attempt", facts.duration(run.attempt_seconds)),
     ]
     return tuple((name, value) for name, value in caps if value is not None)
 
