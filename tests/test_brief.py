@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
@@ -239,6 +239,7 @@ def test_clean_cuts_and_says_so() -> None:
     assert clean("\x00" * 100 + "seen?", 6) == CUT
 
 
+@settings(deadline=None)
 @given(text=st.text(st.characters(), max_size=300))
 def test_whatever_is_written_is_quoted(text: str) -> None:
     quoted = quote(text + WORD + text, WORD)
