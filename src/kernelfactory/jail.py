@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -43,8 +44,9 @@ class Spec:
     `read`, `write`: (source, place inside) binds; `env` is all of the environment; `seconds` of wall time (and of CPU
     time on every core); `memory` (bytes) of address space of each process, None for no limit; `processes` counts
     threads too; `files_bytes` bounds each file written, `tmp_bytes` /tmp and /dev/shm each. `hide`: folders of the
-    machine that show empty wherever a bind would show them. `whole`: the view starts from the whole machine,
-    read-only, and `rooms` are its empty writable folders. `uid`: for root, the user to become (None: any)."""
+    machine that show empty wherever a bind would show them; `rooms`: more empty writable places, like /tmp.
+    `whole`: the view starts from the whole machine, read-only. `uid`: for root, the user to become (None: any).
+    Under root what is bound must be readable by others: the jailed user is nobody special."""
 
     argv: tuple[str, ...]
     read: tuple[Pair, ...] = ()
@@ -59,6 +61,7 @@ class Spec:
     files_bytes: int = 256 << 20
     tmp_bytes: int = 64 << 20
     hide: tuple[str, ...] = ()
+    rooms: tuple[str, ...] = ()
     whole: bool = False
     uid: int | None = None
 
@@ -71,7 +74,6 @@ class Launch:
     env: Mapping[str, str]
     options: Options
     close_fds: tuple[int, ...] = ()
-    remove: str | None = None
 
     def __enter__(self) -> Launch:
         return self
@@ -83,8 +85,6 @@ class Launch:
         for fd in self.close_fds:
             with suppress(OSError):
                 os.close(fd)
-        if self.remove is not None:
-            shutil.rmtree(self.remove, ignore_errors=True)
 
 
 class Jail(Protocol):
@@ -167,9 +167,8 @@ def own(folder: str | Path, uid: int | None) -> None:
 
 
 class Bubblewrap:
-    """All namespaces of its own, no capabilities, a seccomp deny list, limits, and never user 0.
-
-    `binary`: which bwrap. `filtered=False` leaves the deny list out (processors without a table)."""
+    """All namespaces of its own, no capabilities, limits, a seccomp deny list (on the processors that have a table),
+    and never user 0. `binary`: which bwrap; `proc`: can a new /proc be mounted here (not in some containers)?"""
 
     name = "bubblewrap"
     trust: Trust = "judged"
@@ -189,7 +188,7 @@ class Bubblewrap:
         mounts = view.arranged(self._mounts(spec), (SHIPPED, *spec.hide))
         sources = [mount.source for mount in mounts if mount.kind in ("read", "write")]
         place, moved, binary = self._staged(sources, uid)
-        if place and spec.whole:
+        if spec.whole and place and not any(mount.place == place for mount in mounts):
             mounts.append(Mount(place, "hide"))
         fds = self._filter_pipe()
         # LD_… would act on bwrap itself, outside: set it for the command only
@@ -216,7 +215,7 @@ class Bubblewrap:
 
     def _mounts(self, spec: Spec) -> list[Mount]:
         mounts = [*view.base(spec.whole), Mount("/dev", "dev"), Mount("/dev/shm", "room", size=spec.tmp_bytes)]
-        mounts.append(Mount("/tmp", "room", size=spec.tmp_bytes))
+        mounts += [Mount(place, "room", size=spec.tmp_bytes) for place in ("/tmp", *spec.rooms)]
         if spec.proc and self.proc:
             mounts.append(Mount("/proc", "proc"))
         elif spec.whole:
@@ -280,9 +279,11 @@ class Unprotected:
 
     def __init__(self) -> None:
         self._prlimit = shutil.which("prlimit", path="/usr/bin:/bin")
+        self._room = tempfile.mkdtemp(prefix="kf-unprotected-")
+        weakref.finalize(self, shutil.rmtree, self._room, ignore_errors=True)
 
     def command(self, spec: Spec, options: Options = process.PLAIN) -> Launch:
-        room = tempfile.mkdtemp(prefix="kf-unprotected-")
+        room = tempfile.mkdtemp(dir=self._room)
         pairs = [*spec.read, *spec.write, (room, "/tmp")]
 
         def outside(path: str) -> str:
@@ -294,7 +295,7 @@ class Unprotected:
         os.makedirs(env["HOME"], exist_ok=True)
         limits = {name: value for name, value in _limits(spec).items() if name != "nproc"}
         argv = _limited([outside(word) for word in spec.argv], limits, self._prlimit)
-        return Launch(argv, env, dataclasses.replace(options, cwd=outside(spec.cwd)), remove=room)
+        return Launch(argv, env, dataclasses.replace(options, cwd=outside(spec.cwd)))
 
     def run(
         self,

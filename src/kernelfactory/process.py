@@ -108,6 +108,7 @@ def _members(root: int, mark: bytes) -> set[int]:
 def _end_tree(root: int, mark: bytes) -> None:
     """Kill until nobody is left. A process that leaves the session, is orphaned and clears its environment can
     escape: only a PID namespace holds those (see the jail)."""
+    quiet = 0
     for _ in range(200):
         members = _members(root, mark)
         for pid in members:
@@ -115,9 +116,11 @@ def _end_tree(root: int, mark: bytes) -> None:
                 os.kill(pid, signal.SIGKILL)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(root, signal.SIGKILL)
-        if not members:
+        quiet = 0 if members else quiet + 1
+        if quiet == 2:  # one look can miss who was being forked while it looked
             return
-        time.sleep(0.001)
+        if members:
+            time.sleep(0.001)
 
 
 # ── one child ────────────────────────────────────────────────────────────────────────────────────
@@ -169,9 +172,7 @@ class Child:
         with self._talk:
             if self.over < 0:
                 return True
-            poller = select.poll()
-            poller.register(self.over, select.POLLIN)
-            return bool(poller.poll(min(seconds, 1e6) * 1000))
+            return _ready(self.over, seconds)
 
     def kill(self) -> int:
         """End the whole tree, free everything, and return the main process's code. May be called again, and from
@@ -189,7 +190,7 @@ class Child:
         with suppress(ProcessLookupError):
             os.kill(popen.pid, signal.SIGKILL)
         with self._talk:
-            select.select([self.over], [], [])  # the keeper has seen it: only then may it be reaped
+            _ready(self.over, 1e6)  # the keeper has seen it: only then may it be reaped
             popen.wait()
             for fd in (self.over, self.stdin, self.stdout):
                 if fd >= 0:
@@ -236,6 +237,12 @@ class Child:
             raise Silent("the process did not answer in time")
         if fd not in ready:
             raise Ended("the process ended")
+
+
+def _ready(fd: int, seconds: float) -> bool:
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(min(seconds, 1e6) * 1000))
 
 
 def _fork(argv: list[str], env: dict[str, str], fds: tuple[int, int, int], options: Options) -> subprocess.Popen[bytes]:
