@@ -7,11 +7,10 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from kernelfactory.budget import Reserved, Spend, reserve
 from kernelfactory.model import (
@@ -66,7 +65,7 @@ class Filter:
     parent: int | None = None
 
 
-class Reader(AbstractContextManager["Reader"]):
+class Reader:
     """Questions to one record. Values are copies: nothing read here changes later. Attempt 0 is the seed.
 
     `Reader.open(folder)` opens read-only. Every call may raise BadInput when the file turns out to be damaged.
@@ -99,6 +98,9 @@ class Reader(AbstractContextManager["Reader"]):
     def close(self) -> None:
         with self._lock:
             self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
