@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from rich.console import Console
 
-from kernelfactory.cli import live
+from kernelfactory.cli import alarms, live
 from kernelfactory.model import Metric, Ruler, Trust, Usage
 
 CYCLES = Metric("cycles", "cycles", "min")
@@ -131,17 +131,15 @@ def test_before_the_first_improvement_it_says_so() -> None:
     assert "147,734 cycles   the seed; nothing better yet" in text
 
 
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
-        ({"trust": "unprotected", "jail": "none"}, "UNPROTECTED"),
-        ({"ruler": Ruler("python", "sha256:00")}, "SLOW"),
-        ({"draining": True}, "STOPPING"),
-    ],
-)
-def test_alarms_are_loud_only_when_there_is_cause(change: dict[str, object], word: str) -> None:
-    assert any(line.strip().startswith(word) for line in draw(replace(Now(), **change), 80))  # type: ignore[arg-type]
-    assert not any(line.strip().startswith(word) for line in draw(Now(), 80))
+def test_alarms_are_loud_only_when_there_is_cause() -> None:
+    assert [word for word, _ in alarms.of("unprotected", Ruler("c", "sha256:00"))] == ["UNPROTECTED"]
+    assert alarms.of("judged", Ruler("c", "sha256:00")) == []
+    out = io.StringIO()
+    screen = Console(file=out, width=80, height=30)
+    screen.print(live.view(replace(Now(), draining=True), 80, 30, [alarms.UNPROTECTED, alarms.SLOW]))  # type: ignore[arg-type]
+    said = [line.split()[0] for line in out.getvalue().splitlines()[1:4]]
+    assert said == ["UNPROTECTED", "SLOW", "STOPPING"]
+    assert len(out.getvalue().splitlines()) < 30
 
 
 def test_names_cannot_move_the_cursor() -> None:

@@ -11,8 +11,8 @@ import pytest
 STATUS = {"experiment", "problem", "state", "why", "attempts", "measurements", "rejected", "quarantined", "best",
           "baseline", "spent", "islands", "agents"}  # fmt: skip
 ATTEMPT = {"attempt", "parent", "island", "agent", "model", "state", "outcome", "score", "delta", "commit", "tree",
-           "end", "started_at", "ended_at", "seconds", "dollars", "tokens", "brief", "policy_reason", "flags", "measurements",
-           "continues", "late_of", "cage"}  # fmt: skip
+           "end", "started_at", "ended_at", "seconds", "dollars", "tokens", "brief", "policy_reason", "flags",
+           "measurements", "continues", "late_of", "cage"}  # fmt: skip
 
 
 def parsed(done: Any) -> Any:

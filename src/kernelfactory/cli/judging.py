@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from kernelfactory.cli import alarms
 from kernelfactory.cli.options import Json, Problem, Unprotected
-from kernelfactory.cli.terminal import document, gain, number, one_line, say, table, warn
+from kernelfactory.cli.terminal import document, number, one_line, say, table, warn
 from kernelfactory.model import BadInput, Metric, Verdict
-
-UNPROTECTED = "kf: UNPROTECTED: candidates run without a jail, as you, on this machine"
 
 
 def judge(
@@ -48,7 +47,8 @@ def judge(
         document(verdict_json(verdict, found.metric))
     else:
         say(*_lines(verdict, found.metric))
-    _warn_of(verdict)
+    for alarm in alarms.of(verdict.trust, verdict.ruler):
+        warn(alarms.line(alarm))
     return 0 if verdict.verdict == "accepted" else 1
 
 
@@ -66,11 +66,7 @@ def _lines(verdict: Verdict, metric: Metric) -> list[str]:
     else:
         lines = [f"{verdict.verdict}: {number(verdict.score)} {metric.unit} on {verdict.inputs} inputs{confirmed}"]
         lines += [f"  {one_line(verdict.reason)}"] if verdict.reason else []
-        lines += [
-            f"  {gain(verdict.score, score)} than {one_line(name)} ({number(score)})"
-            for name, score in metric.reference
-            if score != verdict.score
-        ]
+        lines += _references(verdict.score, metric)
         lines += [f"  {one_line(name)}: {value:.4g}" for name, value in verdict.measures.items()]
     lines += [
         f"  flag {one_line(flag.rule)} at {one_line(flag.where)}: {one_line(flag.text, 120)}" for flag in verdict.flags
@@ -82,11 +78,17 @@ def _lines(verdict: Verdict, metric: Metric) -> list[str]:
     ]
 
 
-def _warn_of(verdict: Verdict) -> None:
-    if verdict.trust == "unprotected":
-        warn(UNPROTECTED)
-    if verdict.ruler.backend == "python":
-        warn("kf: SLOW: no C core here, the exact Python simulator judged: see kf doctor")
+def _references(score: float, metric: Metric) -> list[str]:
+    """Which published scores are reached, and the next one."""
+    ahead = [(value, name) for name, value in metric.reference if metric.better(value, score)]
+    reached = len(metric.reference) - len(ahead)
+    if not metric.reference:
+        return []
+    said = f"  {reached} of {len(metric.reference)} published scores reached"
+    if not ahead:
+        return [said]
+    value, name = max(ahead) if metric.goal == "min" else min(ahead)
+    return [f"{said}; next: {number(value)}, {one_line(name)}"]
 
 
 def check(problem: Problem, unprotected: Unprotected = False, json: Json = False) -> int:
@@ -100,7 +102,7 @@ def check(problem: Problem, unprotected: Unprotected = False, json: Json = False
     found = problems.load(problems.find(problem))
     chosen = jail.find(unprotected)
     if chosen.trust == "unprotected":
-        warn(UNPROTECTED)
+        warn(alarms.line(alarms.UNPROTECTED))
     checks = check_problem(found, chosen)
     sound = all(item.ok for item in checks)
     if json:

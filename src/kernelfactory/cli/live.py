@@ -12,16 +12,19 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from kernelfactory.cli import alarms as alarm
 from kernelfactory.cli import chart
+from kernelfactory.cli.alarms import STOPPING, Alarm
 from kernelfactory.cli.terminal import clock, console, gain, money, number, one_line, score
 
 if TYPE_CHECKING:
-    from kernelfactory.workers import IslandView, Progress, SlotView
+    from kernelfactory.progress import IslandView, Progress, SlotView
 
 ISLAND_COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 WIDE, WIDEST = 110, 140
 BAR = 16
 STALE = 10
+ALARM_STYLES = {"UNPROTECTED": "bold white on red", "SLOW": "black on yellow", "STOPPING": "black on cyan"}
 FRAME_SECONDS = 0.1
 LINE_SECONDS = 10.0
 Row = TypeVar("Row")
@@ -52,6 +55,9 @@ class Lines:
         self._said_at: float | None = None
 
     def progress(self, now: Progress) -> None:
+        if self._said_at is None:
+            for loud in alarm.of(now.trust, now.ruler):
+                self._write(alarm.line(loud))
         best = now.best if now.best is not None else now.baseline
         left = f" · {clock(now.left)} left" if now.left is not None else ""
         improved = self._best is not None and now.metric.better(best, self._best)
@@ -74,6 +80,7 @@ class _Picture:
         self._live = Live(console=target, auto_refresh=False, vertical_overflow="ellipsis")
         self._drawn_at = 0.0
         self._latest: Progress | None = None
+        self._alarms: Sequence[Alarm] = ()
 
     def __enter__(self) -> _Picture:
         self._live.start()
@@ -85,6 +92,8 @@ class _Picture:
         self._live.stop()
 
     def progress(self, now: Progress) -> None:
+        if self._latest is None:
+            self._alarms = alarm.of(now.trust, now.ruler)
         self._latest = now
         if time.monotonic() - self._drawn_at >= FRAME_SECONDS:
             self._draw(now)
@@ -94,23 +103,24 @@ class _Picture:
 
     def _draw(self, now: Progress) -> None:
         size = self._live.console.size
-        self._live.update(view(now, min(size.width, WIDEST), size.height), refresh=True)
+        self._live.update(view(now, min(size.width, WIDEST), size.height, self._alarms), refresh=True)
         self._drawn_at = time.monotonic()
 
 
 # ── the picture ──────────────────────────────────────────────────────────────────────────────────
 
 
-def view(now: Progress, width: int, height: int) -> RenderableType:
+def view(now: Progress, width: int, height: int, alarms: Sequence[Alarm] = ()) -> RenderableType:
     """The whole picture, `width` columns wide and at most `height` lines tall (long tables are cut, and say so)."""
-    wide, alarms = width >= WIDE, _alarms(now)
-    room = max(7, height - (12 if wide else 14) - len(alarms))
+    wide = width >= WIDE
+    loud = [*map(_alarm, alarms), *([_alarm(STOPPING)] if now.draining else [])]
+    room = max(7, height - (12 if wide else 14) - len(loud))
     rows = max(len(now.islands), len(now.slots)) if wide else len(now.islands) + len(now.slots)
     chart_rows = min(8, max(3, room - rows))
     left = room - chart_rows
     islands = _islands(now, left if wide else max(2, left - min(len(now.slots), left // 2)))
     slots = _slots(now, left if wide else max(2, left - min(len(now.islands), left // 2)), width - 48 * wide)
-    above = [_head(now, width), *alarms, Text(), _best(now), *_curve(now, width, chart_rows), Text()]
+    above = [_head(now, width), *loud, Text(), _best(now), *_curve(now, width, chart_rows), Text()]
     tables: list[RenderableType] = [_beside(islands, slots)] if wide else [islands, Text(), slots]
     return Group(*_cut_to(width, above), *tables, *_cut_to(width, [Text(), *_foot(now)]))
 
@@ -140,15 +150,8 @@ def _head(now: Progress, width: int) -> Text:
     return _ends(left, bar, width)
 
 
-def _alarms(now: Progress) -> list[Text]:
-    said = []
-    if now.trust in ("unprotected", "self-reported"):
-        said.append(("UNPROTECTED", "candidates run without a jail: a verdict can be forged", "bold white on red"))
-    if now.ruler.backend == "python":
-        said.append(("SLOW", "no C core: the exact Python simulator stands in (kf doctor)", "black on yellow"))
-    if now.draining:
-        said.append(("STOPPING", "running attempts finish first; Ctrl-C again abandons them", "black on cyan"))
-    return [Text(f" {word}  {line} ", style) for word, line, style in said]
+def _alarm(alarm: Alarm) -> Text:
+    return Text(f" {alarm[0]}  {alarm[1]} ", ALARM_STYLES.get(alarm[0], "bold"))
 
 
 def _best(now: Progress) -> Text:

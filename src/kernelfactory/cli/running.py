@@ -31,7 +31,7 @@ from kernelfactory.model import BadInput
 
 if TYPE_CHECKING:
     from kernelfactory.budget import Caps
-    from kernelfactory.workers import Ending, Plan
+    from kernelfactory.progress import Ending, Plan
 
 DEMO_PROBLEM = "vliw_tree"
 EMBEDDED = "mutator"
@@ -48,7 +48,7 @@ def demo(
     import os
 
     from kernelfactory.budget import Caps
-    from kernelfactory.workers import Plan
+    from kernelfactory.progress import Plan
 
     agents = (f"{EMBEDDED}:{os.cpu_count() or 2}",)
     plan = Plan(agents=agents, caps=Caps(seconds=seconds), unprotected=unprotected)
@@ -154,7 +154,7 @@ def _plan(
     agents: Sequence[str], caps: Caps, target: float | None, minutes: float, scratch: Path | None, unprotected: bool
 ) -> Plan:
     """Check what can be checked before anything is made. Raises BadInput."""
-    from kernelfactory.workers import Plan
+    from kernelfactory.progress import Plan
 
     if not (math.isfinite(minutes) and minutes > 0):
         raise BadInput(f"--attempt-minutes must be a number above 0, not {minutes:g}")
@@ -208,8 +208,6 @@ def _go(folder: Path, plan: Plan, json: bool, report: bool = False) -> int:
     from kernelfactory.cli.live import screen
 
     places.remember(folder)
-    if plan.unprotected:
-        warn("kf: UNPROTECTED: candidates may run without a jail, as you, on this machine")
     with screen(json) as shown:
         ending = workers.run(folder, plan, on_progress=shown.progress, on_message=shown.message)
     page = _report(folder) if report else None

@@ -31,7 +31,7 @@ def report(
     """One self-contained page: charts, lineage, attempts."""
     from kernelfactory import report as pages
 
-    folders = [places.experiment(folder) for folder in experiments or [None]]
+    folders = [places.experiment(folder) for folder in experiments or ()] or [places.experiment(None)]
     page = out if out is not None else folders[0] / "report.html"
     if page.is_dir():
         raise BadInput(f"{page} is a folder: name a file with --out")

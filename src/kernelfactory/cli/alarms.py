@@ -1,0 +1,31 @@
+"""What must be said loudly before a score is believed or a slow run waited for. Pure but for one look at the disk."""
+
+from __future__ import annotations
+
+from kernelfactory.model import Ruler, Trust
+
+Alarm = tuple[str, str]
+"""(word, line)."""
+
+UNPROTECTED: Alarm = ("UNPROTECTED", "candidates run without a jail: a verdict can be forged")
+SLOW: Alarm = ("SLOW", "no C core here, the exact Python simulator stands in: kf doctor")
+STOPPING: Alarm = ("STOPPING", "running attempts finish first; Ctrl-C again abandons them")
+
+
+def stands_in(ruler: Ruler) -> bool:
+    """Does the pure-Python simulator judge because the compiled one is missing? Rulers of other problems are Python
+    anyway; where there is a core they are not meant."""
+    from kernelfactory import core
+
+    return ruler.backend == "python" and core.shared_object() is None
+
+
+def of(trust: Trust, ruler: Ruler) -> list[Alarm]:
+    """The alarms of a verdict or a run."""
+    unprotected = [UNPROTECTED] if trust in ("unprotected", "self-reported") else []
+    return [*unprotected, *([SLOW] if stands_in(ruler) else [])]
+
+
+def line(alarm: Alarm) -> str:
+    """For stderr and for pipes."""
+    return f"kf: {alarm[0]}: {alarm[1]}"
