@@ -31,13 +31,19 @@ def compilers() -> list[tuple[str, list[str]]]:
     return found
 
 
+def compile_files(folder: Path, command: list[str], made: Path, quickly: bool = False) -> Path | None:
+    """`made`, compiled from the C files in `folder`; None if the compiler fails or what it made does."""
+    flags = [*FLAGS, "-O1"] if quickly else list(FLAGS)
+    texts = [str(folder / name) for name in sources(".c")]
+    done = process.run([*command, *flags, *texts, "-o", str(made)], env=dict(os.environ), seconds=SECONDS)
+    return made if done.returncode == 0 and works(made) else None
+
+
 def compile_into(folder: Path, command: list[str]) -> Path | None:
-    """The core, compiled into `folder` under its name in one step; None if the compiler fails or what it made does."""
+    """The core, compiled into `folder` under its name in one step; None if that fails."""
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as work:
-        made = Path(work) / "core.so"
-        texts = [str(FOLDER / name) for name in sources(".c")]
-        done = process.run([*command, *FLAGS, *texts, "-o", str(made)], env=dict(os.environ), seconds=SECONDS)
-        if done.returncode != 0 or not works(made):
+        made = compile_files(FOLDER, command, Path(work) / "core.so")
+        if made is None:
             return None
         made.chmod(0o644)
         os.replace(made, folder / file_name())

@@ -45,6 +45,7 @@ class Machine:
         self.noted: list[tuple[int, list[int]]] = []
         self.stored: list[tuple[int, list[int]]] = []
         self.trace: list[int] = []
+        self.traced: list[int] = []
         self.next = 0
         self.stop = ""
 
@@ -113,7 +114,7 @@ class Machine:
             self.stop = "paused"
 
     def trace_write(self, a: int) -> None:
-        self.trace.append(self.scratch[a])
+        self.traced.append(self.scratch[a])
 
     def write_back(self) -> None:
         for address, words in self.stored:
@@ -123,8 +124,10 @@ class Machine:
             self.scratch[d : d + len(words)] = words
         for address, words in self.stored:
             self.memory[address : address + len(words)] = words
+        self.trace += self.traced
         self.noted.clear()
         self.stored.clear()
+        self.traced.clear()
 
 
 Step = tuple[Bundle, list[tuple[Callable[..., None], tuple[object, ...]]]]
