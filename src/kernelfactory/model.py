@@ -222,10 +222,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one attempt may use: wall seconds and the number of measurements."""
+    """What one attempt may use: wall seconds, and of the judge so many measurements, quick tries, and wall seconds of
+    judging."""
 
     seconds: float
     measurements: int = 1000
+    quick: int = 20_000
+    judge_seconds: float = 7200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +247,9 @@ class Choice:
 class Event:
     """One line of the record as the population folds it, in recorded order (`seq`).
 
-    seeded: the seed was judged (attempt 0). claimed: parent, island, move. judged: outcome, score, tree, measures, trust
-    (score None: no valid program). abandoned: nothing came of it. rejudged: an old attempt's result got a new score
-    (None: it no longer stands)."""
+    seeded: the seed was judged (attempt 0). claimed: parent, island, move. judged: outcome, score, tree, measures,
+    trust (score None: no valid program). abandoned: nothing came of it. rejudged: an old attempt's result got a new
+    score (None: it no longer stands)."""
 
     seq: int
     kind: Literal["seeded", "claimed", "judged", "abandoned", "rejudged"]
@@ -307,7 +310,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a worker hands in: editable files (None: could not be read, `fault` says why), notes, usage, how it ended."""
+    """What a worker hands in: editable files (None: could not be read, `fault` says why), notes, usage, the end."""
 
     files: Files | None
     notes: str

@@ -47,7 +47,8 @@ class Listener:
     """Serves `handler` at the socket `path` from its own threads until it is closed.
 
     A KernelFactoryError of the handler goes back as {"ok": false, "error", "kind", "code"}; garbage and silence get a
-    refusal and change nothing. `open_to_all`: any uid that can reach the folder may connect (the folder's mode guards it)."""
+    refusal and change nothing. `open_to_all`: any uid that can reach the
+    folder may connect (the folder's mode guards it)."""
 
     def __init__(self, path: Path, handler: Handler, *, open_to_all: bool = False) -> None:
         self._handler = handler

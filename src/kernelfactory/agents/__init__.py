@@ -1,4 +1,4 @@
-"""Agents: whoever works on a program in a lent folder. One small protocol, one file an agent; knows no record, no judge."""
+"""Agents: whoever works on a program in a lent folder; one small protocol, one file an agent. Knows no record."""
 
 from __future__ import annotations
 

@@ -18,15 +18,16 @@ VERBS = ("write", "measure", "sleep", "note", "fail")
 class Scripted:
     """`scripted@STEPS.json`: a list of steps, each an object with one key.
 
-    `{"write": {"file": "text"}}`, `{"measure": true}` (or `"quick"`), `{"sleep": seconds}`, `{"note": "text"}`, `{"fail":
-    "why"}`. In texts `{attempt}`, `{parent}`, `{parent_score}` and `{island}` stand for the attempt's own. From Python: `Scripted(play)`."""
+    `{"write": {"file": "text"}}`, `{"measure": true}` (or `"quick"`), `{"sleep": seconds}`, `{"note": "text"}`,
+    `{"fail": "why"}`. In texts `{attempt}`, `{parent}`, `{parent_score}` and `{island}` stand for the attempt's own.
+    From Python: `Scripted(play)`."""
 
     name = "scripted"
     costs_money = False
     network = False
     in_process = True
 
-    def __init__(self, model: str | None | Play) -> None:
+    def __init__(self, model: str | Play | None) -> None:
         if callable(model):
             self.model: str | None = getattr(model, "__name__", "function")
             self._play: Play = model
@@ -47,7 +48,7 @@ def _read(model: str | None) -> list[Mapping[str, Any]]:
         steps = json.loads(Path(model).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise BadInput(f"agent scripted: {model}: cannot be read as JSON ({error})") from error
-    if not isinstance(steps, list) or not all(isinstance(s, dict) and len(s) == 1 and set(s) <= set(VERBS) for s in steps):
+    if not isinstance(steps, list) or not all(isinstance(s, dict) and len(s) == 1 and {*s} <= {*VERBS} for s in steps):
         raise BadInput(f"agent scripted: {model}: a list of objects with one key of {', '.join(VERBS)} is needed")
     return steps
 

@@ -1,0 +1,138 @@
+"""One snapshot from files to a row: judged, confirmed where it would lead, committed, recorded. Chooses nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kernelfactory.files import replace_folder, tree_id
+from kernelfactory.judge import Judge
+from kernelfactory.model import TRUST_ORDER, Files, Measurement, Problem, Verdict
+from kernelfactory.policy import Policy
+from kernelfactory.problem import is_editable
+from kernelfactory.record import Record
+from kernelfactory.record.writing import Purpose
+from kernelfactory.trees import Trees
+
+Rank = tuple[int, float]
+"""Trust first, then merit: more is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The rooms that a factory works with, and what is injected: templates by name, the clock (epoch seconds), and
+    `window`, which is told each point between two durable steps (tests end the process there)."""
+
+    folder: Path
+    problem: Problem
+    record: Record
+    trees: Trees
+    judge: Judge
+    policy: Policy
+    prompts: Mapping[str, str]
+    seats: int = 2
+    clock: Callable[[], float] = time.time
+    window: Callable[[str], None] = lambda name: None
+
+
+class Assay:
+    """Judges snapshots of one experiment; what would be its best is confirmed at once. Remembers nothing."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self.rooms = rooms
+        self.metric = rooms.record.experiment.metric
+        self._crowning = threading.Lock()
+
+    def snapshot(self, attempt: int, files: Files) -> Measurement:
+        """Judge, commit, write the row: in this order, so that a row never names what is not there. A tree whose
+        verdict is known under this ruler and jail gets that verdict."""
+        rooms = self.rooms
+        known = rooms.record.cached(self.tree(files), rooms.judge.ruler.digest, rooms.judge.jail_name)
+        verdict = known.verdict if known else rooms.judge.screen(files)
+        if fresh := not verdict.confirmed and self._would_lead(verdict):
+            verdict = self._confirmed(files, verdict)
+        rooms.window("after-judge")
+        commit = known.commit if known else None
+        if commit is None and verdict.verdict != "rejected":
+            commit = self.commit(attempt, files, f"{verdict.verdict}, {verdict.score:g} {self.metric.unit}")
+        rooms.window("after-commit")
+        purpose: Purpose = "confirm" if verdict.confirmed else "screen"
+        source = None if fresh or known is None else known.measurement
+        row = rooms.record.add_measurement(attempt, purpose, verdict, rooms.clock(), commit=commit, cached_from=source)
+        rooms.window("after-row")
+        return rooms.record.measurement(row)
+
+    def again(self, attempt: int, files: Files, *, confirm: bool) -> Measurement:
+        """Judge the result of an old attempt anew and make that its result, whatever it is."""
+        rooms, old = self.rooms, self.rooms.record.attempt(attempt)
+        verdict = rooms.judge.confirm(files) if confirm else rooms.judge.screen(files)
+        with rooms.record.transaction():
+            now = rooms.clock()
+            row = rooms.record.add_measurement(attempt, "rejudge", verdict, now, commit=old.commit)
+            rooms.record.rejudged(attempt, row, now)
+        return rooms.record.measurement(row)
+
+    def _confirmed(self, files: Files, screened: Verdict) -> Verdict:
+        """A separate judging on fresh inputs; the score is the worse of the two."""
+        again = self.rooms.judge.confirm(files)
+        seconds = screened.seconds + again.seconds
+        if again.verdict != "accepted" or again.score is None or screened.score is None:
+            return replace(again, seconds=seconds)
+        worse = screened.score if self.metric.better(again.score, screened.score) else again.score
+        return replace(again, seconds=seconds, score=worse)
+
+    def _rank(self, verdict: Verdict) -> Rank | None:
+        if verdict.verdict != "accepted" or verdict.score is None:
+            return None
+        return TRUST_ORDER.index(verdict.trust), self._merit(verdict.score)
+
+    def _merit(self, score: float) -> float:
+        return -score if self.metric.goal == "min" else score
+
+    def _would_lead(self, verdict: Verdict) -> bool:
+        rank, best = self._rank(verdict), self.rooms.record.best()
+        if rank is None or best is None:
+            return False
+        return rank > (TRUST_ORDER.index(best.trust), self._merit(best.score))
+
+    # ── trees ────────────────────────────────────────────────────────────────────────────────────
+
+    def whole(self, files: Files) -> dict[str, bytes]:
+        """The pristine seed with the editable ones of `files` in place of its own."""
+        problem = self.rooms.problem
+        mine = {name: data for name, data in files.items() if is_editable(name, problem.editable)}
+        kept = {name: data for name, data in problem.seed.items() if not is_editable(name, problem.editable)}
+        return {**kept, **mine}
+
+    def tree(self, files: Files) -> str:
+        """The tree id of `files` on the pristine seed."""
+        return tree_id(self.whole(files))
+
+    def commit(self, attempt: int, files: Files, said: str) -> str:
+        """A commit of `files` on the pristine seed, child of the parent's, kept by a ref of its own."""
+        record = self.rooms.record
+        row = record.attempt(attempt)
+        parent = record.attempt(row.parent).commit if row.parent is not None else None
+        made = self.rooms.trees.commit(
+            self.whole(files),
+            parents=[parent] if parent else [],
+            message=f"attempt {attempt}: {said}",
+            ref=f"refs/candidates/{attempt:06d}/{row.measurements + 1}",
+        )
+        return made.commit
+
+    def editable(self, commit: str) -> dict[str, bytes]:
+        """The editable files of a commit."""
+        globs = self.rooms.problem.editable
+        return {name: data for name, data in self.rooms.trees.read(commit).items() if is_editable(name, globs)}
+
+    def crown(self) -> None:
+        """Make `best/` and the repository's HEAD the best confirmed program of the record."""
+        with self._crowning:
+            best = self.rooms.record.best()
+            if best is not None and best.commit is not None:
+                replace_folder(self.rooms.folder / "best", self.editable(best.commit))
+                self.rooms.trees.point("refs/heads/best", best.commit)

@@ -1,0 +1,203 @@
+"""The desk of an experiment: the verbs over Unix sockets, one for each lent workspace and one for whoever owns the run.
+Refuses to judge, choose or remember: the factory does."""
+
+from __future__ import annotations
+
+import hmac
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kernelfactory.factory import Desk
+from kernelfactory.model import Assignment, BadInput, BadIntake, End, Files, Refused
+from kernelfactory.process import Finished
+from kernelfactory.wire import Listener, ask
+from kernelfactory.workspace import Workspace
+
+SOCKET = "desk.sock"
+STOP_VERBS = ("stop", "stop-now")
+LOG_BYTES = 256 << 10
+
+Refuse = Callable[[int | None, str, str], None]
+"""(attempt, verb, why): the record keeps what was refused."""
+
+
+class Place:
+    """A lent workspace with its verbs: what an agent sees, in its own process or through `.kf/desk.sock`."""
+
+    def __init__(self, desk: Desk, workspace: Workspace, assignment: Assignment, editable: Sequence[str]) -> None:
+        self.assignment = assignment
+        self.folder = str(workspace.folder)
+        self.cage = workspace.cage
+        self.end: End | None = None
+        self.doing = "working"
+        self.measurements = 0
+        self.best_here: float | None = None
+        self._desk = desk
+        self._workspace = workspace
+        self._editable = tuple(editable)
+        self._stopped = threading.Event()
+        self._handed: tuple[Files | None, str | None, str] | None = None
+        self._until = time.monotonic() + assignment.limits.seconds
+        self.output = bytearray()
+
+    # ── as the agent sees it ─────────────────────────────────────────────────────────────────────
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Finished:
+        left = max(0.0, self._until - time.monotonic())
+        done = self._workspace.run(
+            argv,
+            stdin=stdin,
+            env=env,
+            seconds=left if seconds is None else min(seconds, left),
+            on_line=on_line,
+            stop=self._stopped,
+        )
+        self.output += done.stdout[-LOG_BYTES:] + done.stderr[-LOG_BYTES:]
+        if done.timed_out and self._until - time.monotonic() <= 0:
+            self.end = self.end or "timeout"
+        return done
+
+    def measure(self, quick: bool = False) -> dict[str, Any]:
+        if self._handed is not None:
+            raise Refused("this attempt is handed in: nothing more is measured")
+        files, fault = self._workspace.collect(self._editable)
+        if files is None:
+            raise BadIntake(fault or "the files cannot be read")
+        before, self.doing = self.doing, "trying" if quick else "measuring"
+        try:
+            answer = self._desk.measure(self.assignment.token, files, quick)
+        finally:
+            self.doing = before
+        if not quick:
+            self.measurements = answer["measurement"]
+            self.best_here = answer["best_here"]
+        return answer
+
+    # ── as the one who lent it sees it ───────────────────────────────────────────────────────────
+
+    def stop(self, end: End) -> None:
+        """End the agent's processes; the attempt goes on to be collected and judged, with `end` as its end."""
+        self.end = self.end or end
+        self._stopped.set()
+
+    def collect(self) -> tuple[Files | None, str | None]:
+        self.doing = "judging"
+        return self._handed[:2] if self._handed is not None else self._workspace.collect(self._editable)
+
+    def notes(self) -> str:
+        return self._handed[2] if self._handed is not None else self._workspace.notes()
+
+    # ── the verbs that come through the socket ───────────────────────────────────────────────────
+
+    def submit(self) -> dict[str, Any]:
+        files, fault = self._workspace.collect(self._editable)
+        self._handed = (files, fault, self._workspace.notes())
+        return {"attempt": self.assignment.attempt, "handed_in": True, "fault": fault}
+
+    def abandon(self) -> dict[str, Any]:
+        self.stop("failed")
+        return {"attempt": self.assignment.attempt, "abandoned": True}
+
+    def renew(self) -> dict[str, Any]:
+        return {"attempt": self.assignment.attempt, "lease_until": self._desk.renew(self.assignment.token)}
+
+
+class Door:
+    """Serves `measure`, `submit`, `abandon` and `renew` for one attempt, to whoever shows its token; nothing else."""
+
+    def __init__(self, place: Place, refuse: Refuse) -> None:
+        self._place = place
+        self._refuse = refuse
+        self._verbs: Mapping[str, Callable[[], dict[str, Any]]] = {
+            "submit": place.submit,
+            "abandon": place.abandon,
+            "renew": place.renew,
+        }
+        self._busy = threading.Lock()
+
+    def __call__(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        mine, verb = self._place.assignment, str(request.get("verb"))[:40]
+        if not hmac.compare_digest(str(request.get("token")).encode(), mine.token.encode()):
+            self._no(verb, "the token is not this attempt's")
+        if verb == "measure":
+            return self._measure(request.get("quick") is True)
+        if verb not in self._verbs:
+            self._no(verb, "no such verb here: measure, submit, abandon, renew")
+        return self._verbs[verb]()
+
+    def _measure(self, quick: bool) -> dict[str, Any]:
+        if not self._busy.acquire(blocking=False):
+            self._no("measure", "a measurement of this attempt is still running: wait for its answer")
+        try:
+            return self._place.measure(quick)
+        finally:
+            self._busy.release()
+
+    def _no(self, verb: str, why: str) -> None:
+        self._refuse(self._place.assignment.attempt, verb, why)
+        raise Refused(why)
+
+
+class Lender:
+    """Opens a door at each lent workspace, and clears both away. Knows every open place."""
+
+    def __init__(self, desk: Desk, refuse: Refuse, editable: Sequence[str]) -> None:
+        self._desk = desk
+        self._refuse = refuse
+        self._editable = tuple(editable)
+        self.places: dict[int, Place] = {}
+
+    @contextmanager
+    def lent(self, assignment: Assignment, workspace: Workspace) -> Iterator[Place]:
+        """The place of `assignment` in `workspace`, which is closed at the end."""
+        with workspace:
+            place = Place(self._desk, workspace, assignment, self._editable)
+            door = Listener(workspace.folder / ".kf" / SOCKET, Door(place, self._refuse), open_to_all=True)
+            self.places[assignment.attempt] = place
+            try:
+                yield place
+            finally:
+                del self.places[assignment.attempt]
+                door.close()
+
+
+# ── the owner's door ─────────────────────────────────────────────────────────────────────────────
+
+
+def control_door(folder: Path, on_stop: Callable[[bool], None]) -> Listener:
+    """Serves `stop` and `stop-now` for a running experiment: `on_stop(now)`. The folder's owner alone may connect."""
+
+    def handler(request: Mapping[str, Any]) -> dict[str, Any]:
+        verb = request.get("verb")
+        if verb not in STOP_VERBS:
+            raise BadInput(f"no such verb here: {', '.join(STOP_VERBS)}")
+        on_stop(verb == "stop-now")
+        return {"stopping": True, "now": verb == "stop-now"}
+
+    path = folder / SOCKET
+    path.unlink(missing_ok=True)  # left by a run that was killed: the record's lock says that there is no other
+    return Listener(path, handler)
+
+
+def control(folder: Path, verb: str) -> str:
+    """Ask the run that owns `folder` to stop. Raises BadInput when none is running there."""
+    path = folder / SOCKET
+    if not path.exists():
+        raise BadInput(f"{folder}: nothing is running here, so there is nothing to stop")
+    try:
+        answer = ask(path, {"verb": verb}, seconds=10.0)
+    except BadInput as error:
+        raise BadInput(f"{folder}: nothing is running here any more; kf resume goes on") from error
+    return "abandoning what runs" if answer["now"] else "draining: running attempts end, no new one begins"

@@ -1,0 +1,450 @@
+"""The verbs on one experiment, and the life of an attempt. Opens no socket, keeps no fact of its own."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Protocol
+
+from kernelfactory import brief, budget
+from kernelfactory.agents import Agent, Workplace
+from kernelfactory.assay import Assay, Rooms
+from kernelfactory.judge.answer import Standing, agent_answer
+from kernelfactory.model import (
+    AgentFailed,
+    Assignment,
+    Choice,
+    End,
+    Files,
+    Limits,
+    LostClaim,
+    Measurement,
+    Outcome,
+    Refused,
+    Usage,
+    UsageLimit,
+    Work,
+)
+from kernelfactory.population import Population
+from kernelfactory.record import Attempt, ClaimRow
+from kernelfactory.turns import Turns
+
+LEASE_GRACE = 300.0
+"""Seconds beyond an attempt's own time, or after a measurement, before its claim is reaped."""
+
+NOTE_DEPTH = 24
+"""Generations whose notes a brief may carry."""
+
+NO_CAPS = budget.Caps()
+
+INTERRUPTED = "its worker ended without a word"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Who claims: a slot of an agent. `cage` as recorded for the attempt; `limits` of one attempt; `pays`: its agent
+    can cost money, so it holds a reserve under the caps."""
+
+    name: str
+    agent: str
+    model: str | None
+    cage: str
+    limits: Limits
+    pays: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What became of an attempt that was handed in. `fault`: what went wrong, in words."""
+
+    attempt: int
+    outcome: Outcome
+    score: float | None
+    end: End
+    usage: Usage = field(default_factory=Usage)
+    fault: str | None = None
+
+
+class NoMore(LostClaim):
+    """No further attempt may begin now: a cap is reached. `exit_code` is what the run ends with."""
+
+    def __init__(self, why: str, exit_code: int) -> None:
+        super().__init__(why)
+        self.exit_code = exit_code
+
+
+class Desk(Protocol):
+    """The five verbs as workers see them, wherever the record is. `token` names the attempt and proves the claim."""
+
+    def claim(self, worker: Worker) -> Assignment:
+        """Choose a parent and lend it. Raises NoMore when a cap is reached."""
+        ...
+
+    def measure(self, token: str, files: Files, quick: bool = False) -> dict[str, Any]:
+        """Judge a snapshot; the answer is what `kf measure --json` prints. Raises LostClaim, Refused."""
+        ...
+
+    def submit(self, token: str, work: Work) -> Handed:
+        """Hand in; the best valid snapshot is the attempt's result. Raises LostClaim."""
+        ...
+
+    def abandon(self, token: str, work: Work) -> Handed:
+        """Give back without judging a last snapshot; what was measured is kept. Raises LostClaim."""
+        ...
+
+    def renew(self, token: str) -> float:
+        """Extend the lease; returns its new end, epoch seconds. Raises LostClaim."""
+        ...
+
+
+class Lent(Workplace, Protocol):
+    """A workplace as the one who lent it sees it. `end` is set when something outside the agent ended its work."""
+
+    end: End | None
+
+    def collect(self) -> tuple[Files | None, str | None]:
+        """The editable files as they are now, or None and why they cannot be read."""
+        ...
+
+    def notes(self) -> str:
+        """progress.md, capped; hostile text."""
+        ...
+
+
+Lend = Callable[[Assignment], AbstractContextManager[Lent]]
+
+
+def attempt(desk: Desk, lend: Lend, agent: Agent, worker: Worker) -> Handed:
+    """The life of one attempt. Local workers, clusters and visitors differ only in who calls this, and where."""
+    assignment = desk.claim(worker)  # record: the parent is chosen inside the transaction
+    with lend(assignment) as workplace:  # workspace: a fresh folder, its socket, its cage
+        end, usage, fault = work(agent, workplace)  # agents: edits, and measures through the desk
+        files, unread = workplace.collect()  # workspace: editable regular files, nothing else
+        handed = Work(files, workplace.notes(), usage, end, fault or unread)
+        return desk.submit(assignment.token, handed)  # judge, then record; the next claim's brief reads it
+
+
+def work(agent: Agent, workplace: Lent) -> tuple[End, Usage, str | None]:
+    """Let the agent work: how it ended, what it cost, and what went wrong."""
+    began = time.monotonic()
+    try:
+        usage = agent.work(workplace, workplace.assignment.brief, workplace.assignment.limits)
+    except UsageLimit as limit:
+        return workplace.end or "limit", limit.usage, str(limit)
+    except AgentFailed as failure:
+        return workplace.end or "failed", failure.usage, str(failure)
+    except (LostClaim, Refused) as lost:
+        return workplace.end or "interrupted", Usage(seconds=time.monotonic() - began), str(lost)
+    return workplace.end or "finished", usage, None
+
+
+@dataclass(slots=True)
+class _Had:
+    """What a running attempt may have of the judge, and has had. `seconds` of judging, wall."""
+
+    limits: Limits
+    pays: bool
+    measurements: int = 0
+    quick: int = 0
+    seconds: float = 0.0
+
+
+class Factory:
+    """The desk of one experiment, in the one process that writes its record. Thread-safe.
+
+    Besides the record it holds what can be folded from it again (the population) and what dies with its attempts."""
+
+    def __init__(self, rooms: Rooms, run: int, caps: budget.Caps = NO_CAPS) -> None:
+        self.rooms = rooms
+        self.run = run
+        self.caps = caps
+        self.deadline: float | None = None
+        self.experiment = rooms.record.experiment
+        self.population = Population(self.experiment.metric, self.experiment.axes, rooms.policy.islands)
+        self.assay = Assay(rooms)
+        self.turns = Turns(rooms.seats)
+        self._had: dict[int, _Had] = {}
+        self._editable = lru_cache(maxsize=512)(self.assay.editable)
+        self._prompt = brief.digest(rooms.prompts)
+        self.fold()
+
+    # ── claim ────────────────────────────────────────────────────────────────────────────────────
+
+    def claim(self, worker: Worker) -> Assignment:
+        record, now = self.rooms.record, self.rooms.clock()
+        with record.transaction():
+            self.reap(now)
+            self._refuse_beyond_caps(now)
+            self.fold()
+            number = record.next_attempt()
+            choice = self.rooms.policy.choose(self.population, dice(self.experiment.seed, number))
+            assignment = self._assign(number, choice, self._limits(worker, now))
+            record.claim(self._row(assignment, choice, worker, now))
+            record.lent(number, brief=brief.digest(assignment.brief), prompt=self._prompt)
+            self._had[number] = _Had(assignment.limits, worker.pays)
+        self.keep(number, "brief.md", assignment.brief.encode())
+        self.rooms.window("after-claim")
+        return assignment
+
+    def spend(self, now: float) -> budget.Spend:
+        """What ended attempts took, and the experiment's hours of running so far as seconds."""
+        spent = self.rooms.record.spent()
+        running = len(self._had)
+        return budget.Spend(
+            attempts=spent.attempts - running,
+            seconds=self.rooms.record.hours(now) * 3600.0,
+            dollars=spent.dollars,
+            tokens=spent.tokens,
+            unpriced=spent.dollars_unknown,
+            worked=spent.agent_seconds,
+        )
+
+    def _refuse_beyond_caps(self, now: float) -> None:
+        spend = self.spend(now)
+        paying = sum(had.pays for had in self._had.values())
+        stop = budget.exhausted(self.caps, spend, budget.reserve(spend, len(self._had), paying))
+        if stop is not None:
+            raise NoMore(stop.why, stop.exit_code)
+
+    def _limits(self, worker: Worker, now: float) -> Limits:
+        if self.deadline is None:
+            return worker.limits
+        return replace(worker.limits, seconds=min(worker.limits.seconds, max(0.0, self.deadline - now)))
+
+    def fold(self) -> None:
+        """Take in what the record has since."""
+        self.population.catch_up(self.rooms.record.events(self.population.seq))
+
+    def _assign(self, number: int, choice: Choice, limits: Limits) -> Assignment:
+        parent = self.rooms.record.attempt(choice.parent)
+        if parent.score is None or parent.commit is None:
+            raise AssertionError(f"the policy chose attempt {choice.parent}, which is no candidate")
+        best = self.population.best
+        return Assignment(
+            attempt=number,
+            token=secrets.token_urlsafe(24),
+            island=choice.island,
+            parent=choice.parent,
+            parent_score=parent.score,
+            best_score=best.score if best else parent.score,
+            brief=self._brief(choice, parent, limits),
+            files={**self.rooms.problem.seed, **self._editable(parent.commit)},
+            limits=limits,
+            move=choice.move,
+            reason=choice.reason,
+            inspirations={other: self._program(other) for other in choice.inspirations},
+        )
+
+    def _row(self, assignment: Assignment, choice: Choice, worker: Worker, now: float) -> ClaimRow:
+        return ClaimRow(
+            attempt=assignment.attempt,
+            choice=choice,
+            token=assignment.token,
+            at=now,
+            lease_until=now + assignment.limits.seconds + LEASE_GRACE,
+            agent=worker.agent,
+            worker=worker.name,
+            cage=worker.cage,
+            model=worker.model,
+            run=self.run,
+            parent_score=assignment.parent_score,
+            best_before=assignment.best_score,
+        )
+
+    def _brief(self, choice: Choice, parent: Attempt, limits: Limits) -> str:
+        record, problem = self.rooms.record, self.rooms.problem
+        verdict = record.measurement(parent.measurement or 0).verdict
+        share = choice.share_notes
+        facts = brief.Facts(
+            task=problem.task,
+            metric=problem.metric,
+            editable=problem.editable,
+            limits=limits,
+            move=choice.move,
+            parent=choice.parent,
+            parent_score=parent.score or 0.0,
+            best_score=self.population.best.score if self.population.best else parent.score or 0.0,
+            baseline=record.baseline() or 0.0,
+            measures=verdict.measures,
+            instruments=verdict.instruments,
+            lineage=record.notes(record.lineage(choice.parent, NOTE_DEPTH)) if share else (),
+            failed=record.failed_notes(choice.parent) if share else (),
+            inspirations=[c for n in choice.inspirations if (c := self.population.find(n)) is not None],
+            quick=problem.measure.quick is not None,
+            web=problem.web,
+        )
+        return brief.compose(facts, self.rooms.prompts, secrets.token_hex(6))
+
+    def _program(self, attempt: int) -> dict[str, bytes]:
+        return self._editable(self.rooms.record.attempt(attempt).commit or "")
+
+    # ── measure ──────────────────────────────────────────────────────────────────────────────────
+
+    def measure(self, token: str, files: Files, quick: bool = False) -> dict[str, Any]:
+        row = self._mine(token, "measure")
+        had = self._had[row.attempt]
+        self._refuse_flood(row, had, quick)
+        with self._turn(row.attempt):
+            if quick:
+                return self._quick(row.attempt, had, files)
+            had.measurements += 1
+            found = self.assay.snapshot(row.attempt, files)
+        had.seconds += found.verdict.seconds
+        self.renew(token)
+        self.rooms.window("before-answer")
+        return self._answer(row, found)
+
+    def _turn(self, attempt: int) -> AbstractContextManager[None]:
+        try:
+            return self.turns.turn(attempt)
+        except Refused as refused:
+            self.refuse(attempt, "measure", str(refused))
+            raise
+
+    def _quick(self, attempt: int, had: _Had, files: Files) -> dict[str, Any]:
+        had.quick += 1
+        self.rooms.record.tried(attempt)
+        began = time.monotonic()
+        answer = self.rooms.judge.quick(files)
+        had.seconds += time.monotonic() - began
+        return answer
+
+    def _refuse_flood(self, row: Attempt, had: _Had, quick: bool) -> None:
+        limits = had.limits
+        full = had.quick >= limits.quick if quick else had.measurements >= limits.measurements
+        if full or had.seconds >= limits.judge_seconds:
+            why = "this attempt has had all its measurements: hand in what you have"
+            self.refuse(row.attempt, "measure", why)
+            raise Refused(why)
+
+    def _answer(self, row: Attempt, found: Measurement) -> dict[str, Any]:
+        best_here = self.rooms.record.best_valid(row.attempt)
+        best = self.population.best
+        standing = Standing(
+            attempt=row.attempt,
+            measurement=found.number,
+            best_here=best_here.verdict.score if best_here else None,
+            parent_score=row.parent_score,
+            best_score=best.score if best else None,
+        )
+        return agent_answer(found.verdict, self.experiment.metric, standing)
+
+    # ── submit, abandon, renew ───────────────────────────────────────────────────────────────────
+
+    def submit(self, token: str, work: Work) -> Handed:
+        row = self._mine(token, "submit")
+        now = self.rooms.clock()
+        if work.files is None:
+            self.rooms.record.submit(row.attempt, work, now)
+        else:
+            commit = self.assay.commit(row.attempt, work.files, "handed in")
+            tree = self.assay.tree(work.files)
+            self.rooms.record.submit(row.attempt, work, now, commit=commit, tree=tree)
+        self.keep(row.attempt, "progress.md", work.notes.encode("utf-8", "replace"))
+        self.rooms.window("after-submit")
+        return self.finish(row.attempt, work.files)
+
+    def abandon(self, token: str, work: Work) -> Handed:
+        row = self._mine(token, "abandon")
+        self.keep(row.attempt, "progress.md", work.notes.encode("utf-8", "replace"))
+        return self.settle(row, work)
+
+    def renew(self, token: str) -> float:
+        row = self._mine(token, "renew")
+        until = max(row.lease_until or 0.0, self.rooms.clock() + LEASE_GRACE)
+        self.rooms.record.renew(row.attempt, until)
+        return until
+
+    def finish(self, attempt: int, files: Files | None) -> Handed:
+        """Judge what was handed in, unless it was measured already, and give the attempt its result."""
+        if files is not None and self._unmeasured(attempt, files):
+            with self.turns.turn(attempt):
+                self.assay.snapshot(attempt, files)
+        return self._conclude(attempt)
+
+    def _unmeasured(self, attempt: int, files: Files) -> bool:
+        """Was this tree not judged in this attempt yet? An unchanged parent is not judged again either."""
+        record, tree = self.rooms.record, self.assay.tree(files)
+        row = record.attempt(attempt)
+        seen = {found.verdict.tree for found in record.measurements(attempt)}
+        unchanged = row.parent is not None and record.attempt(row.parent).tree == tree
+        return tree not in seen and not unchanged
+
+    def _conclude(self, attempt: int) -> Handed:
+        record = self.rooms.record
+        with record.transaction():
+            best, row = record.best_valid(attempt), record.attempt(attempt)
+            outcome = self._outcome(row, best)
+            last = best or next(iter(reversed(record.measurements(attempt))), None)
+            record.judged(attempt, outcome, last.measurement if last else None, self.rooms.clock())
+            self.fold()
+            self._had.pop(attempt, None)
+        self.rooms.window("after-judged")
+        if best is not None and best.verdict.confirmed:
+            self.assay.crown()
+        row = record.attempt(attempt)
+        score = best.verdict.score if best else None
+        return Handed(
+            attempt, outcome, score, row.end or "finished", Usage(row.seconds, row.tokens, row.dollars), row.fault
+        )
+
+    def _outcome(self, row: Attempt, best: Measurement | None) -> Outcome:
+        if best is None or best.verdict.score is None or row.parent_score is None:
+            verdicts = {found.verdict.verdict for found in self.rooms.record.measurements(row.attempt)}
+            if "quarantined" in verdicts:
+                return "quarantined"
+            return "rejected" if verdicts else "none"
+        if best.verdict.score == row.parent_score:
+            return "equal"
+        return "improved" if self.experiment.metric.better(best.verdict.score, row.parent_score) else "worse"
+
+    def settle(self, row: Attempt, work: Work) -> Handed:
+        """The end of a claim whose last state is not judged: its best measured snapshot, if any, is its result."""
+        record, now = self.rooms.record, self.rooms.clock()
+        with record.transaction():
+            if record.measurements(row.attempt):
+                record.submit(row.attempt, work, now)
+                return self._conclude(row.attempt)
+            record.abandon(row.attempt, work, now)
+            self.fold()
+            self._had.pop(row.attempt, None)
+        return Handed(row.attempt, "none", None, work.end, work.usage, work.fault)
+
+    def reap(self, now: float) -> list[int]:
+        """Settle claims whose lease is over; their numbers."""
+        lost = self.rooms.record.expired(now)
+        for row in lost:
+            self.settle(row, Work(None, "", Usage(row.seconds, row.tokens, row.dollars), "interrupted", INTERRUPTED))
+        return [row.attempt for row in lost]
+
+    # ── who asks, and what is kept beside the record ─────────────────────────────────────────────
+
+    def _mine(self, token: str, verb: str) -> Attempt:
+        row, now = self.rooms.record.by_token(token), self.rooms.clock()
+        if row is None:
+            self.refuse(None, verb, "a token that was never given")
+            raise LostClaim("this token names no attempt")
+        if row.state != "claimed" or (row.lease_until or 0.0) < now or row.attempt not in self._had:
+            self.refuse(row.attempt, verb, "the claim is over")
+            raise LostClaim(f"the claim of attempt {row.attempt} is over: nothing more is taken for it")
+        return row
+
+    def refuse(self, attempt: int | None, verb: str, why: str) -> None:
+        """Keep on record that a verb was refused."""
+        self.rooms.record.refuse(attempt, verb, why, self.rooms.clock())
+
+    def keep(self, attempt: int, name: str, data: bytes) -> None:
+        """A file for people in `attempts/NNNNNN/`; nothing is read back from there."""
+        folder = self.rooms.folder / "attempts" / f"{attempt:06d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def dice(seed: int, attempt: int) -> random.Random:
+    """The chance behind the choice of `attempt`, the same whenever it is asked for."""
+    return random.Random(f"{seed}:{attempt}")

@@ -1,0 +1,437 @@
+"""This machine's workers: slots that live attempts, one after the other, until the run is to end. Refuses to choose
+parents, to judge, and to write the record: all that goes through the factory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from kernelfactory import agents, budget, jail, recovery, workspace
+from kernelfactory.agents import Agent
+from kernelfactory.assay import Rooms
+from kernelfactory.desk import SOCKET, Lender, Place, control_door
+from kernelfactory.experiment import Settings, create, load_problem, prompts, refuse_full, source
+from kernelfactory.factory import Factory, Handed, NoMore, Worker, attempt
+from kernelfactory.files import free_bytes
+from kernelfactory.judge import Judge
+from kernelfactory.model import Assignment, BadInput, Limits, LostClaim, Metric, Problem
+from kernelfactory.policy import find as find_policy
+from kernelfactory.progress import Ending, IslandView, Plan, Progress, SlotView, islands
+from kernelfactory.record import Crew, Record, Start
+from kernelfactory.trees import Trees
+
+__all__ = ["Ending", "IslandView", "Plan", "Progress", "SlotView", "make", "run"]
+
+TICK = 0.25
+"""Seconds between two looks at the clock, the caps and the target."""
+
+FLOOR_BYTES = 128 << 20
+"""Free space under which a run drains."""
+
+FAILURES = 5
+FAILURE_SECONDS = 5.0
+"""An agent whose attempts fail this often in a row, each within so many seconds, is given up."""
+
+PACK_EVERY = 500
+"""Attempts between two packings of the repository."""
+
+PARKED_SECONDS = 300.0
+"""How long a slot waits after its agent's usage limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why a run ends. `now`: running attempts are cut short, what they have is collected and judged."""
+
+    why: str
+    exit_code: int = 0
+    state: Literal["finished", "stopped"] = "stopped"
+    now: bool = False
+
+
+@dataclass(slots=True)
+class Slot:
+    """One slot: an agent that lives attempts. `began`: monotonic seconds; `failures`: quick ones in a row."""
+
+    number: int
+    agent: Agent
+    attempt: int | None = None
+    island: int | None = None
+    began: float = 0.0
+    idle: str = "starting"
+    failures: int = 0
+
+
+def make(folder: Path, problem: Problem, settings: Settings, *, unprotected: bool = False) -> None:
+    """A new experiment in `folder`; its seed is judged first. Raises BadInput, BadProblem."""
+    refuse_full(folder)
+    with scratch_folder(None) as scratch, Judge(problem, jail.find(unprotected), scratch=scratch) as judge:
+        create(folder, judge, settings)
+
+
+def state_folder() -> Path:
+    """Where this machine's state lies: $KF_STATE, else the user's state folder."""
+    base = os.environ.get("KF_STATE") or os.path.join(
+        os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "kernelfactory"
+    )
+    return Path(base)
+
+
+@contextmanager
+def scratch_folder(asked: Path | None) -> Iterator[Path]:
+    """A folder for workspaces and judgings, cleared of what dead runs left."""
+    root = (asked or state_folder() / "scratch").absolute()
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o711)
+    except OSError as error:
+        raise BadInput(
+            f"{root}: no scratch folder can be made there ({error.strerror}); give another --scratch"
+        ) from error
+    for base in workspace.leftovers(root):
+        workspace.remove(base)
+    yield root
+
+
+def run(
+    folder: Path,
+    plan: Plan,
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_message: Callable[[str], None] = lambda text: None,
+    window: Callable[[str], None] = lambda name: None,
+) -> Ending:
+    """Run the experiment in `folder` until a cap, the target, `kf stop` or a signal; everything measured is kept.
+
+    In the main thread SIGINT and SIGTERM drain at first and cut short the second time. `window`: see Rooms.
+    Raises BadInput before anything has begun."""
+    crew = [agents.find(spec) for spec in plan.agents]
+    with ExitStack() as stack:
+        record = stack.enter_context(Record.open(folder))
+        problem = load_problem(folder, record.experiment)
+        here = jail.find(plan.unprotected)
+        scratch = stack.enter_context(scratch_folder(plan.scratch))
+        rooms = Rooms(
+            folder=folder.absolute(),
+            problem=problem,
+            record=record,
+            trees=Trees(folder / "trees.git"),
+            judge=stack.enter_context(Judge(problem, here, scratch=scratch)),
+            policy=find_policy(record.experiment.policy, record.experiment.islands),
+            prompts=prompts(),
+            seats=os.cpu_count() or 2,
+            window=window,
+        )
+        hidden = (str(rooms.folder), *source(folder))
+        ground = workspace.Ground(scratch, here, problem, hidden)
+        return Floor(rooms, plan, crew, ground).run(on_progress, on_message)
+
+
+class Floor:
+    """The shop floor of one run: its slots, and the first reason it has to end."""
+
+    def __init__(self, rooms: Rooms, plan: Plan, crew: Sequence[tuple[Agent, int]], ground: workspace.Ground) -> None:
+        self._rooms = rooms
+        self._plan = plan
+        caps = budget.renewed(old_caps(rooms.record), plan.caps)
+        for agent, _ in crew:
+            if said := budget.needs_cap(agent.name, agent.costs_money, caps):
+                raise BadInput(said)
+        self._before = rooms.record.hours(rooms.clock()) * 3600.0
+        self._started = time.monotonic()
+        run = rooms.record.start_run(_start(rooms, plan, crew, caps), rooms.clock())
+        self.factory = Factory(rooms, run, caps)
+        if caps.seconds is not None:
+            self.factory.deadline = rooms.clock() + caps.seconds - self._before
+        self.slots = [Slot(n, agent) for n, agent in enumerate(a for a, slots in crew for _ in range(slots))]
+        self._lender = Lender(self.factory, self.factory.refuse, rooms.problem.editable)
+        self._ground = ground
+        self._end: End | None = None
+        self._fault: Exception | None = None
+        self._heard = 0
+        self._say: Callable[[str], None] = lambda text: None
+        self._changed = threading.Condition()
+        self._counted = rooms.record.status()
+        self._tally = {"improved": 0, "rejected": 0, "ended": 0}
+
+    # ── one slot ─────────────────────────────────────────────────────────────────────────────────
+
+    def _work(self, slot: Slot) -> None:
+        """A slot's thread: attempts, one after the other. Whatever goes wrong that no attempt explains ends the run."""
+        try:
+            while self._end is None and slot.failures < FAILURES:
+                self._one(slot)
+        except Exception as fault:
+            self._fault = self._fault or fault
+            self.end(End("a fault", 1, now=True))
+        finally:
+            slot.idle = "given up" if slot.failures >= FAILURES else "done"
+            slot.attempt = None
+            with self._changed:
+                self._changed.notify_all()
+
+    def _one(self, slot: Slot) -> None:
+        slot.began, slot.idle = time.monotonic(), "claiming"
+        try:
+            handed = attempt(self.factory, partial(self._lent, slot), slot.agent, self._worker(slot))
+        except NoMore as full:
+            self._full(full)
+            return
+        except LostClaim as lost:
+            self.message(f"slot {slot.number}: {lost}")
+            return
+        finally:
+            slot.attempt = None
+        self._note(slot, handed, time.monotonic() - slot.began)
+        if handed.end == "limit":
+            slot.idle = "parked at its usage limit"
+            self._wait(PARKED_SECONDS)
+
+    def _worker(self, slot: Slot) -> Worker:
+        agent = slot.agent
+        return Worker(
+            name=f"slot {slot.number}",
+            agent=agent.name,
+            model=agent.model,
+            cage=self._cage(agent),
+            limits=Limits(seconds=self._plan.attempt_seconds),
+            pays=agent.costs_money,
+        )
+
+    def _cage(self, agent: Agent) -> str:
+        """What attempts of `agent` are recorded with."""
+        if getattr(agent, "in_process", False):
+            return "in-process"
+        return self._ground.jail.name if self._ground.jail.holds else "none"
+
+    @contextmanager
+    def _lent(self, slot: Slot, assignment: Assignment) -> Iterator[Place]:
+        slot.attempt, slot.island = assignment.attempt, assignment.island
+        folder = workspace.lend(assignment, self._ground, slot=slot.number, network=slot.agent.network)
+        with self._lender.lent(assignment, folder) as place:
+            self._rooms.record.lent(assignment.attempt, workspace=place.folder)
+            if self._end is not None and self._end.now:
+                place.stop("interrupted")
+            try:
+                yield place
+            finally:
+                self.factory.keep(assignment.attempt, "agent.log", bytes(place.output))
+
+    def _full(self, full: NoMore) -> None:
+        """A cap: the end, unless running attempts may still give back what they hold."""
+        if full.exit_code == 3 and any(slot.attempt is not None for slot in self.slots):
+            self._wait(TICK)
+            return
+        self.end(End(str(full), full.exit_code, "finished" if full.exit_code == 0 else "stopped"))
+
+    def _wait(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._end is not None, seconds)
+
+    def _note(self, slot: Slot, handed: Handed, seconds: float) -> None:
+        """Count it, say what a person wants to know, and give an agent up that only ever fails at once."""
+        failed = handed.end == "failed"
+        slot.failures = slot.failures + 1 if failed and seconds < FAILURE_SECONDS else 0
+        with self._changed:
+            self._tally["ended"] += 1
+            self._tally["improved"] += handed.outcome == "improved"
+            self._tally["rejected"] += handed.outcome == "rejected"
+            ended = self._tally["ended"]
+        if failed:
+            self.message(f"attempt {handed.attempt}: {slot.agent.name} failed: {handed.fault}")
+        if slot.failures >= FAILURES:
+            self.message(f"slot {slot.number}: {slot.agent.name} failed {FAILURES} times in a row at once: given up")
+        if ended % PACK_EVERY == 0:
+            self._rooms.trees.pack()
+
+    # ── the run ──────────────────────────────────────────────────────────────────────────────────
+
+    def end(self, why: End) -> None:
+        """Let the run end; the first reason stays, but a later one may cut short what drains."""
+        with self._changed:
+            first = self._end or why
+            self._end = replace(first, now=first.now or why.now)
+            self._changed.notify_all()
+        if why.now:
+            for place in list(self._lender.places.values()):
+                place.stop("budget" if why.state == "finished" or why.exit_code == 3 else "interrupted")
+
+    def _interrupted(self) -> None:
+        """Ctrl-C: drain; the second time cut short."""
+        if self._heard == 1:
+            self.message("draining: running attempts end, no new one begins (again: cut them short)")
+            self.end(End("interrupted", 130))
+        else:
+            self.message("cutting running attempts short; what they measured is kept")
+            self.end(End("interrupted", 130, now=True))
+
+    def stop(self, now: bool) -> None:
+        """`kf stop`."""
+        self.message("asked to stop" + (" now" if now else ": draining"))
+        self.end(End("asked to stop", 0, now=now))
+
+    def run(self, on_progress: Callable[[Progress], None], on_message: Callable[[str], None]) -> Ending:
+        self._say = on_message
+        for said in (*recovery.recover(self.factory), *recovery.under_this_ruler(self.factory)):
+            self.message(said)
+        threads = [threading.Thread(target=self._work, args=(slot,), name=f"slot {slot.number}") for slot in self.slots]
+        with Signals() as signals, control(self._rooms.folder, self.stop):
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                while self._heard < signals.count:
+                    self._heard += 1
+                    self._interrupted()
+                self._look(on_progress)
+                with self._changed:
+                    self._changed.wait(TICK)
+            for thread in threads:
+                thread.join()
+            return self._close(on_progress)
+
+    def message(self, text: str) -> None:
+        self._say(text)
+
+    def _look(self, on_progress: Callable[[Progress], None]) -> None:
+        """What the clock, the disk and the target say."""
+        self.factory.reap(self._rooms.clock())
+        deadline, best = self.factory.deadline, self._rooms.record.best()
+        if deadline is not None and self._rooms.clock() >= deadline:
+            self.end(End("the time is up", 0, "finished", now=True))
+        if self._plan.target is not None and best and self._metric.reached(best.score, self._plan.target):
+            self.end(End(f"the target {self._plan.target:g} is reached", 0, "finished", now=True))
+        if free_bytes(self._rooms.folder) < FLOOR_BYTES:
+            self.end(End(f"less than {FLOOR_BYTES >> 20} MiB are free on the disk: free some, then kf resume", 3))
+        on_progress(self.progress())
+
+    @property
+    def _metric(self) -> Metric:
+        return self._rooms.problem.metric
+
+    def _close(self, on_progress: Callable[[Progress], None]) -> Ending:
+        if self._fault is not None:
+            self._rooms.record.end_run(self.factory.run, "stopped", f"{self._fault}", self._rooms.clock())
+            raise self._fault
+        for said in recovery.stand_by_best(self.factory):
+            self.message(said)
+        end = self._end or End("no agent is left: each one failed again and again; see attempts/*/agent.log", 3)
+        best, target = self._rooms.record.best(), self._plan.target
+        missed = target is not None and not (best and self._metric.reached(best.score, target))
+        if end.exit_code == 0 and missed:
+            end = replace(end, exit_code=1, why=f"{end.why}; the target {target:g} is not reached")
+        self._rooms.record.end_run(self.factory.run, end.state, end.why, self._rooms.clock())
+        on_progress(self.progress())
+        return Ending(end.state, end.why, end.exit_code)
+
+    # ── what is shown ────────────────────────────────────────────────────────────────────────────
+
+    def progress(self) -> Progress:
+        """All of it, now."""
+        record, rooms = self._rooms.record, self._rooms
+        now, best, spent = rooms.clock(), record.best(), record.spent()
+        elapsed = time.monotonic() - self._started
+        curve = record.curve()
+        first = curve[0].at if curve else now
+        deadline = self.factory.deadline
+        return Progress(
+            experiment=rooms.folder.name,
+            problem=rooms.problem.name,
+            metric=self._metric,
+            baseline=record.baseline() or 0.0,
+            best=best.score if best else None,
+            best_attempt=best.attempt if best else None,
+            curve=tuple((point.at - first, point.score) for point in curve),
+            islands=islands(self.factory.population),
+            slots=tuple(self._view(slot) for slot in self.slots),
+            attempts=spent.attempts,
+            improved=self._tally["improved"],
+            rejected=self._counted["rejected"] + self._tally["rejected"],
+            measurements=spent.measurements,
+            attempts_per_minute=60.0 * self._tally["ended"] / max(elapsed, 1.0),
+            spent=spent.usage,
+            elapsed=elapsed,
+            left=None if deadline is None else max(0.0, deadline - now),
+            jail=rooms.judge.jail_name,
+            trust=rooms.judge.trust,
+            ruler=rooms.judge.ruler,
+            draining=self._end is not None,
+        )
+
+    def _view(self, slot: Slot) -> SlotView:
+        place = self._lender.places.get(slot.attempt or -1)
+        return SlotView(
+            slot=slot.number,
+            agent=slot.agent.name,
+            attempt=slot.attempt,
+            island=slot.island if slot.attempt is not None else None,
+            doing=place.doing if place else slot.idle,
+            seconds=time.monotonic() - slot.began,
+            measurements=place.measurements if place else 0,
+            best_here=place.best_here if place else None,
+            parent_score=place.assignment.parent_score if place else None,
+        )
+
+
+def old_caps(record: Record) -> budget.Caps:
+    """The caps of the last run, none before the first."""
+    runs = record.runs()
+    if not runs:
+        return budget.Caps()
+    last = runs[-1]
+    return budget.Caps(last.cap_attempts, last.cap_seconds, last.cap_dollars, last.cap_tokens)
+
+
+def _start(rooms: Rooms, plan: Plan, crew: Sequence[tuple[Agent, int]], caps: budget.Caps) -> Start:
+    return Start(
+        attempt_seconds=plan.attempt_seconds,
+        jail=rooms.judge.jail_name,
+        trust=rooms.judge.trust,
+        ruler_backend=rooms.judge.ruler.backend,
+        ruler_digest=rooms.judge.ruler.digest,
+        unprotected=plan.unprotected,
+        cap_attempts=caps.attempts,
+        cap_seconds=caps.seconds,
+        cap_dollars=caps.dollars,
+        cap_tokens=caps.tokens,
+        target=plan.target,
+        crew=tuple(Crew(agent.name, agent.model, slots) for agent, slots in crew),
+    )
+
+
+class Signals:
+    """Counts SIGINT, SIGTERM and SIGHUP while it is open, in the main thread; elsewhere it counts none."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._old: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                self._old[number] = signal.signal(number, self._caught)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+    def _caught(self, *_: object) -> None:
+        self.count += 1
+
+
+@contextmanager
+def control(folder: Path, on_stop: Callable[[bool], None]) -> Iterator[None]:
+    """The owner's door, open while the run lasts."""
+    door = control_door(folder, on_stop)
+    try:
+        yield
+    finally:
+        door.close()
+        (folder / SOCKET).unlink(missing_ok=True)
