@@ -212,6 +212,9 @@ def attacks(aim: dict[str, Any]) -> dict[str, Callable[[], Outcome]]:
     }
 
 
+NAMES = tuple(attacks({"port": 0, "abstract": ""}))
+
+
 def main() -> None:
     aim = json.loads(os.environ["KF_AIM"])
     aim["fds"] = [*aim["fds"], int(os.environ["KF_REPORT"])]

@@ -22,11 +22,13 @@ ALWAYS_MASKED = ("/root", "/home", "/var/tmp", "/run", "/var/run", "/mnt", "/med
 
 @dataclass(frozen=True, slots=True)
 class Cage:
-    """What one agent sees: everything read-only, except that homes, `masked` (the experiment, other workspaces,
-    problem sources …), the system's temporary folders and the shipped problems show empty; `workspace` is there
-    read-write at its own path; `share` and `show` are more (source, place) binds, writable and read-only, also under
-    a mask or in HOME. Programs of this installation (`python`, `kf`) work. No network unless `network`. `uid`: from `cage_uid(slot)`, who must own the
-    workspace. `memory` bounds address space per process; most agents' runtimes reserve far more than they use."""
+    """What one agent sees: the machine read-only, except that homes, `masked` (the experiment, other workspaces,
+    problem sources …), the system's temporary folders and the shipped problems show empty.
+
+    `workspace` is there read-write at its own path; `share` and `show` are more (source, place) binds, writable and
+    read-only, also under a mask or in HOME. Programs of this installation (`python`, `kf`) work. No network unless
+    `network`. `uid`: from `cage_uid(slot)`, who must own the workspace. `memory` bounds address space per process
+    (agents' runtimes reserve far more than they use: None). Sizes in bytes."""
 
     workspace: str
     masked: tuple[str, ...] = ()
