@@ -30,12 +30,15 @@ PATIENCE = 0.3
 """Seconds to wait for a lock: a reader that looks who holds it holds it for a moment itself."""
 
 
-def own(folder: Path) -> int:
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+def own(folder: Path, mounts: Path = MOUNTS) -> int:
     """Take the experiment for this process, until the descriptor returned is closed or the process is dead.
 
     BadInput: another process has it, or the folder lies on a network file system. OSError: not writable.
     """
-    refuse_network(folder)
+    refuse_network(folder, mounts)
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         _lock(descriptor, folder)
@@ -62,10 +65,10 @@ def owner(folder: Path) -> int | None:
     return None
 
 
-def refuse_network(folder: Path) -> None:
+def refuse_network(folder: Path, table: Path = MOUNTS) -> None:
     """BadInput when the folder lies on a network file system."""
     try:
-        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "replace")
+        mounts = table.read_text("utf-8", "replace")
     except OSError:
         return
     kind = filesystem(os.path.realpath(folder), mounts)

@@ -1,0 +1,260 @@
+"""How a record is opened, refused, migrated, and what disks do to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kernelfactory import jail
+from kernelfactory.model import BadInput
+from kernelfactory.record import Options, Reader, Record, RecordFull, owner
+from kernelfactory.record.owner import filesystem, own
+from kernelfactory.record.store import VERSION
+
+WRITER = Path(__file__).with_name("writer.py")
+
+
+def both(folder: Path):
+    return (lambda: Reader.open(folder)), (lambda: Record.open(folder))
+
+
+def refused(folder: Path, match: str) -> None:
+    """Reader and writer refuse, in one line, and change nothing."""
+    before = (folder / "record.db").read_bytes()
+    for opening in both(folder):
+        with pytest.raises(BadInput, match=match) as caught:
+            opening()
+        assert "\n" not in str(caught.value)
+        assert (folder / "record.db").read_bytes() == before
+
+
+@pytest.fixture
+def closed(book):
+    """A record with some attempts, closed."""
+    book.seed()
+    for _ in range(40):
+        book.whole(990.0, notes="n" * 2000)
+    book.record.close()
+    return book.record.folder
+
+
+def test_no_record_there(tmp_path, experiment, folder):
+    for opening in both(tmp_path):
+        with pytest.raises(BadInput, match=r"holds no record\.db"):
+            opening()
+    Record.create(folder, experiment).close()
+    with pytest.raises(BadInput, match="holds an experiment already"):
+        Record.create(folder, experiment)
+
+
+def test_not_a_record(tmp_path):
+    (tmp_path / "record.db").write_bytes(os.urandom(8192))
+    refused(tmp_path, "damaged")
+    (tmp_path / "record.db").unlink()
+    with sqlite3.connect(tmp_path / "record.db") as db:
+        db.execute("CREATE TABLE cookies (a)")
+    db.close()
+    refused(tmp_path, "not a KernelFactory record")
+
+
+def test_damaged_in_the_middle(closed):
+    path = closed / "record.db"
+    data = bytearray(path.read_bytes())
+    data[8192 : len(data) // 2] = os.urandom(len(data) // 2 - 8192)
+    path.write_bytes(data)
+    before = path.read_bytes()
+    with pytest.raises(BadInput, match="damaged"):
+        Record.open(closed)
+    with pytest.raises(BadInput, match="damaged"), Reader.open(closed) as reader:
+        list(reader.events())
+        reader.attempts()
+    assert path.read_bytes() == before
+
+
+def test_cut_short(closed):
+    path = closed / "record.db"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(BadInput, match="damaged"):
+        Record.open(closed)
+
+
+def set_version(folder: Path, version: int) -> None:
+    with sqlite3.connect(folder / "record.db") as db:
+        db.execute(f"PRAGMA user_version = {version}")
+    db.close()
+
+
+def test_newer_than_this_program(closed):
+    set_version(closed, VERSION + 1)
+    refused(closed, "newer kernelfactory")
+
+
+def test_older_is_copied_and_migrated_by_the_writer_only(closed):
+    set_version(closed, VERSION - 1)
+    refused(closed, "older kernelfactory")  # no step is shipped that leads here
+    with pytest.raises(BadInput, match="could not be brought up to date"):
+        Record.open(closed, Options(steps={VERSION: "ALTER TABLE run ADD COLUMN x TEXT; SELECT nonsense;"}))
+    with pytest.raises(BadInput, match="older kernelfactory"):
+        Reader.open(closed)
+    step = {VERSION: "ALTER TABLE run ADD COLUMN host TEXT; UPDATE attempt SET notes = 'moved' WHERE attempt = 1;"}
+    with Record.open(closed, Options(steps=step)) as record:
+        assert record.attempt(1).notes == "moved"
+        assert record.attempt(40).score == 990.0
+    copy = sqlite3.connect(closed / f"record.db.v{VERSION - 1}")
+    assert copy.execute("SELECT count(*), max(length(notes)) FROM attempt").fetchone() == (41, 2000)
+    assert copy.execute("PRAGMA user_version").fetchone()[0] == VERSION - 1
+    copy.close()
+    with Reader.open(closed) as reader:
+        assert reader.attempt(1).notes == "moved"
+
+
+def test_one_writer_whose_lock_dies_with_it(closed):
+    assert owner(closed) is None
+    writer = subprocess.Popen([sys.executable, WRITER, closed], stdout=subprocess.PIPE)
+    try:
+        assert writer.stdout.readline() == b"ready\n"
+        assert owner(closed) == writer.pid
+        with pytest.raises(BadInput, match=f"in use by process {writer.pid} .kf stop"):
+            Record.open(closed)
+        with Reader.open(closed) as reader:  # readers read meanwhile
+            assert reader.state() == ("running", None)
+            first = reader.status()["attempts"]["judged"]
+            while reader.status()["attempts"]["judged"] == first:
+                pass
+    finally:
+        writer.send_signal(signal.SIGKILL)
+        writer.communicate()
+    with Reader.open(closed) as reader:
+        assert reader.state()[0] == "stopped"
+        assert "kf resume" in reader.state()[1]
+    with Record.open(closed) as record:
+        assert owner(closed) == os.getpid()
+        with pytest.raises(BadInput, match="in use"):
+            Record.open(closed)
+        assert record.attempt(1).score == 990.0
+
+
+def test_closing_frees_the_experiment(book):
+    book.record.close()
+    book.record.close()
+    with Record.open(book.record.folder):
+        pass
+    assert owner(book.record.folder) is None
+
+
+def test_a_lock_that_is_a_link_is_not_followed(closed, tmp_path):
+    (closed / "desk.lock").unlink()
+    (closed / "desk.lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(BadInput):
+        Record.open(closed)
+    assert not (tmp_path / "victim").exists()
+
+
+MOUNTS = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 0:40 / /home rw - nfs4 server:/home rw
+31 30 0:41 / /home/me/fast rw - xfs /dev/sdb rw
+32 22 0:42 / /mnt/with\\040space rw - fuse.sshfs me@host: rw
+"""
+
+
+def test_which_file_system():
+    assert filesystem("/var/x", MOUNTS) == "ext4"
+    assert filesystem("/home/me", MOUNTS) == "nfs4"
+    assert filesystem("/homely", MOUNTS) == "ext4"
+    assert filesystem("/home/me/fast/x", MOUNTS) == "xfs"
+    assert filesystem("/mnt/with space/x", MOUNTS) == "fuse.sshfs"
+    assert filesystem("/x", "garbage\n\n") == ""
+
+
+def test_network_file_systems_are_refused(tmp_path):
+    table = tmp_path / "mountinfo"
+    table.write_text(f"1 1 0:1 / / rw - ext4 /dev/x rw\n2 1 0:2 / {tmp_path} rw - nfs4 s:/x rw\n")
+    with pytest.raises(BadInput, match="network file system"):
+        own(tmp_path, table)
+    table.write_text("1 1 0:1 / / rw - 9p none rw\n")
+    os.close(own(tmp_path, table))  # a machine whose root is 9p has nothing better
+    os.close(own(tmp_path, tmp_path / "no such table"))
+
+
+def test_a_full_file_leaves_the_record_intact(folder, experiment, booked):
+    with Record.create(folder, experiment, Options(max_pages=60)) as record:
+        book = booked(record)
+        book.seed()
+        done = 0
+        with pytest.raises(RecordFull, match="no room left") as caught:
+            while True:
+                book.whole(990.0, notes="n" * 2000)
+                done += 1
+        assert caught.value.exit_code == 3
+        assert done > 5
+    with Record.open(folder) as record:
+        assert sum(row.state == "judged" for row in record.attempts()) >= done
+        left = record.open_attempts()
+        booked(record).whole(980.0)  # and goes on when there is room
+        assert len(left) <= 1
+
+
+# ── with a sandbox that any user may make ────────────────────────────────────────────────────────
+
+
+def boxed(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    for binary in jail.binaries():
+        if subprocess.run([binary, "--bind", "/", "/", "true"], capture_output=True, check=False).returncode == 0:
+            argv = [binary, "--bind", "/", "/", "--dev", "/dev", *words]
+            return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    pytest.skip("bubblewrap does not work here")
+
+
+SAY = """
+import sys
+from kernelfactory.model import KernelFactoryError
+from kernelfactory.record import Record, Reader
+try:
+    with {opening} as record:
+        print(record.status()["attempts"]["judged"])
+except KernelFactoryError as error:
+    print(type(error).__name__, error.exit_code, error)
+"""
+
+
+def test_a_folder_that_cannot_be_written(closed):
+    for opening, said in (("Record.open(sys.argv[1])", "RecordReadOnly 2"), ("Reader.open(sys.argv[1])", "40")):
+        code = SAY.format(opening=opening)
+        ended = boxed("--ro-bind", closed, closed, sys.executable, "-c", code, closed)
+        assert ended.stdout.startswith(said), ended
+        assert ended.stdout.count("\n") == 1
+    with Record.open(closed) as record:
+        assert record.status()["attempts"]["judged"] == 40
+
+
+def test_a_full_disk(closed, tmp_path):
+    """A real one: a small tmpfs that the writer fills."""
+    small = tmp_path / "small"
+    small.mkdir()
+    code = f"""
+import runpy, shutil, sys
+from kernelfactory.model import KernelFactoryError
+from kernelfactory.record import Record
+shutil.copy({str(closed / "record.db")!r}, {str(small)!r})
+sys.argv[1] = {str(small)!r}
+try:
+    runpy.run_path({str(WRITER)!r}, run_name="__main__")
+except KernelFactoryError as error:
+    print(type(error).__name__, error.exit_code, error)
+shutil.copytree({str(small)!r}, {str(closed)!r} + "/after")
+"""
+    ended = boxed("--size", str(6 << 20), "--tmpfs", small, sys.executable, "-c", code, closed)
+    lines = ended.stdout.splitlines()
+    assert any(line.startswith("RecordFull 3 no room left") for line in lines), (lines[-5:], ended.stderr[-500:])
+    judged = {int(line.split()[1]) for line in lines if line.startswith("judged")}
+    assert judged
+    with Record.open(closed / "after") as record:
+        rows = {row.attempt for row in record.attempts() if row.state == "judged"}
+        assert judged <= rows
