@@ -185,9 +185,20 @@ def test_words():
 
 
 def test_lineages_with_holes_and_rings_end():
-    rows = [Row(1, 0, 0, "worse"), Row(2, 3, 0, "worse"), Row(3, 2, 0, "worse"), Row(4, 1, 0, "worse", state="claimed")]
-    assert ancestors(rows, 4) == [4, 1] and ancestors(rows, 3) == [3, 2] and ancestors(rows, 9) == []
-    assert tally(rows) == {"worse": 3, "running": 1}
+    parents = {1: 0, 2: 3, 3: 2, 4: 1, 5: None}
+    assert [ancestors(parents, n) for n in (4, 3, 5, 9)] == [[4, 1], [3, 2], [5], []]
+
+
+def test_running_attempts_are_counted_as_running():
+    assert tally([Row(1, 0, 0, "worse"), Row(2, 0, 0, "none", state="claimed")]) == {"worse": 1, "running": 1}
+
+
+def test_a_huge_record_keeps_the_bests_lineages_and_the_newest():
+    base = demo(300)
+    rows = [replace(base.rows[0], attempt=n, parent=0) for n in range(1, 25_001)]
+    steps = (*base.steps[:1], Step(9.0, 7, 100_000.0))
+    shown = page.rows_shown(replace(base, rows=tuple(rows), steps=steps))
+    assert len(shown) == page.ROWS and shown[0].attempt == 7 and shown[-1].attempt == 25_000
 
 
 def test_equal_scores_are_one_step():

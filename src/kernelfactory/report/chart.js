@@ -76,29 +76,40 @@ function scoreChart(host, spec) {
   function references(root, box, y, range) {
     const inside = spec.references.filter(([, v]) => v >= range[0] && v <= range[1]).sort((a, b) => y(b[1]) - y(a[1]));
     const outside = spec.references.filter(([, v]) => v < range[0] || v > range[1]);
-    let free = Infinity;
     for (const [name, v] of inside) {
       root.append(svg("line", { class: "ref", x1: box.l, x2: box.r, y1: y(v), y2: y(v) }));
-      if (y(v) > free - 15) continue;
-      free = y(v);
-      const label = name + " " + number(v);
-      const taken = spec.series.some((one) => one.steps.length && Math.abs(y(one.steps[one.steps.length - 1].score) + 20 - free) < 18);
-      const at = taken ? { x: box.l + 6 } : { x: box.r - 4, "text-anchor": "end" };
-      root.append(svg("text", { class: "halo", y: free - 5, ...at }, label.length > box.w / 7 ? label.slice(0, Math.floor(box.w / 7) - 1) + "…" : label));
+      const room = Math.floor(box.w / 7);
+      const text = name + " " + number(v);
+      const label = text.length > room ? text.slice(0, room - 1) + "…" : text;
+      const right = freeRight(label, y(v) - 5, box);
+      if (right) root.append(svg("text", { class: "halo", x: right, y: y(v) - 5, "text-anchor": "end" }, label));
     }
-    outside.sort((a, b) => (spec.goal === "min" ? b[1] - a[1] : a[1] - b[1]));
     const far = state.marks.filter(({ row }) => row.score < range[0] || row.score > range[1]).length;
-    beyond.replaceChildren(far ? number(far) + " of the results beyond the axis, drawn at its edge. " : "");
+    const worse = far > 1 ? " results lie beyond the axis and are drawn at its edge. " : " result lies beyond the axis and is drawn at its edge. ";
+    beyond.replaceChildren(far ? number(far) + worse : "");
+    if (!outside.length) return;
+    outside.sort((a, b) => (spec.goal === "min" ? b[1] - a[1] : a[1] - b[1]));
     if (!outside.length) return;
     const items = outside.flatMap(([name, v], at) => [at ? " · " : "", el("span", null, name + " ", el("b", null, number(v)))]);
     beyond.append("Published, beyond this range: ", ...items.filter(Boolean));
+  }
+
+  // The right end for a label at this height that covers no other one, as far right as there is room; 0: no room.
+  function freeRight(label, at, box) {
+    const width = label.length * 6.9;
+    let right = box.r - 4;
+    for (let other; right - width > box.l; right = other.left - 14) {
+      other = state.labels.find((l) => Math.abs(l.at - at) < 14 && l.left < right && l.right > right - width);
+      if (!other) return state.labels.push({ at, left: right - width, right }) && right;
+    }
+    return 0;
   }
 
   function results(root, box, x, y) {
     for (const one of spec.series) {
       if (state.hidden.has(one.name)) continue;
       if (one.rejected.length)
-        root.append(svg("path", { class: "rug", d: one.rejected.map((row) => "M" + x(place(row)) + " " + (box.b + 4) + "v8").join("") }));
+        root.append(svg("path", { class: "rug" + (total > 1500 ? " many" : ""), d: one.rejected.map((row) => "M" + x(place(row)) + " " + (box.b + 4) + "v8").join("") }));
       if (!one.dots.length) continue;
       const seen = one.dots.map((row) => ({ x: x(place(row)), y: y(row.score), row, one }));
       root.append(svg("path", { class: "dots " + one.colour + (total > 1500 ? " many" : ""), d: seen.map((m) => "M" + m.x + " " + m.y + "h0").join("") }));
@@ -107,7 +118,6 @@ function scoreChart(host, spec) {
   }
 
   function lines(root, box, x, y) {
-    let free = [];
     for (const one of spec.series) {
       if (!one.steps.length || (spec.many && state.hidden.has(one.name))) continue;
       let d = "M" + x(place(one.steps[0])) + " " + y(one.steps[0].score);
@@ -116,10 +126,11 @@ function scoreChart(host, spec) {
       if (!spec.many) root.prepend(svg("path", { class: "gained", d: d + "H" + end + "V" + y(one.steps[0].score) + "Z" }));
       root.append(svg("path", { class: "trace" + (spec.many ? " colour " + one.colour : ""), d: d + "H" + end }));
       const last = one.steps[one.steps.length - 1];
-      let at = y(last.score) + (spec.goal === "min" ? 20 : -10);
-      while (free.some((other) => Math.abs(other - at) < 15)) at += 15;
-      free.push(at);
       const label = (spec.many ? one.name.slice(0, 24) + " " : "") + number(last.score);
+      const left = end - label.length * 7.5;
+      let at = y(last.score) + (spec.goal === "min" ? 20 : -10);
+      while (state.labels.some((other) => Math.abs(other.at - at) < 15 && other.left < end && other.right > left)) at += 15;
+      state.labels.push({ at, left, right: end });
       root.append(svg("text", { class: "end halo " + (spec.many ? "colour " + one.colour : ""), x: end, y: at, "text-anchor": end < box.l + box.w / 3 ? "start" : "end" }, label));
       if (spec.many) state.marks.push(...one.steps.map((row) => ({ x: x(place(row)), y: y(row.score), row, one })));
     }
@@ -128,6 +139,7 @@ function scoreChart(host, spec) {
   function draw() {
     if (!state.width) return;
     state.marks = [];
+    state.labels = [];
     const range = scoreRange(spec.series, spec.references, spec.goal, state.all);
     const log = state.log && range[2];
     const height = state.width < 560 ? 300 : 420;
@@ -140,8 +152,8 @@ function scoreChart(host, spec) {
     const root = svg("svg", { viewBox: "0 0 " + state.width + " " + height, height, role: "img", tabindex: 0, "aria-label": spec.label });
     grid(root, box, x, y, range, log);
     results(root, box, x, y);
-    references(root, box, y, range);
     lines(root, box, x, y);
+    references(root, box, y, range);
     if (!spec.series.some((one) => one.steps.length || one.dots.length))
       root.append(svg("text", { x: state.width / 2, y: height / 2, "text-anchor": "middle" }, "No result yet."));
     state.marks.sort((a, b) => a.x - b.x);

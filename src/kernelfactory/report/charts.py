@@ -148,7 +148,9 @@ def _frame(data: ReportData, label: Callable[[str], str], body: Sequence[str]) -
     top = best(data)
     gain = improvement(data.metric, data.baseline, top.score if top else None)
     title = label(f"{clean(data.problem, 60)}: best {clean(data.metric.name, 40)} over time")
-    line = f"{len(data.rows):,} attempts in {duration(data.elapsed)}" + (f" · {gain}" if gain else "")
+    line = f"{clean(data.name, 60)} · {len(data.rows):,} attempts in {duration(data.elapsed)}" + (
+        f" · {gain}" if gain else ""
+    )
     marks = " · dots: results, coloured by island · ticks: rejected"
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kernelfactory.model import Metric
@@ -76,13 +76,13 @@ def tally(rows: Sequence[Row]) -> dict[str, int]:
     return found
 
 
-def ancestors(rows: Sequence[Row], attempt: int) -> list[int]:
-    """The lineage of `attempt`, itself first; ends before the seed, and where a row is missing or repeats."""
-    parents = {row.attempt: row.parent for row in rows}
+def ancestors(parents: Mapping[int, int | None], attempt: int) -> list[int]:
+    """The lineage of `attempt` by each one's parent, itself first; ends before the seed, and where one is missing or
+    repeats."""
     line: list[int] = []
     seen: set[int] = set()
     here: int | None = attempt
-    while here in parents and here not in seen:
+    while here is not None and here in parents and here not in seen:
         line.append(here)
         seen.add(here)
         here = parents[here]

@@ -82,7 +82,7 @@ function lineageChart(host, e, hiddenText, open) {
     const lanes = layout(kept, new Set(e.best ? lineage(e, e.best.attempt).map((row) => row.attempt) : []));
     const gone = e.rows.length - kept.length;
     hiddenText.textContent = gone ? "the best of each island and every new best with their ancestors; " + number(gone) + " other attempts hidden" : "all " + number(e.rows.length) + " attempts";
-    const room = lanes.map((lane) => Math.min(220, Math.max(56, 18 + lane.leaves * 11)));
+    const room = lanes.map((lane) => Math.min(190, Math.max(56, 18 + lane.leaves * 11)));
     const height = room.reduce((sum, h) => sum + h + 6, 0) + 24;
     const last = Math.max(1, ...e.rows.map((row) => row.attempt));
     const x = scale(0, last, 76, state.width - 14, false);
@@ -99,7 +99,8 @@ function lineageChart(host, e, hiddenText, open) {
       drawn.push(lane);
       top += room[at] + 6;
     });
-    state.seed = { x: 66, y: (top - 6) / 2, row: null };
+    const first = e.best && lineage(e, e.best.attempt).reverse().map((row) => state.where.get(row.attempt)).find(Boolean);
+    state.seed = { x: 66, y: first ? first.y : (top - 6) / 2, row: null };
     for (const lane of drawn) marks(root, lane);
     const top_ = e.best && e.best.attempt ? chain(e.best.attempt) : [];
     root.append(svg("path", { class: "line", d: path(top_) }), svg("circle", { class: "crown", cx: state.seed.x, cy: state.seed.y, r: 4 }));

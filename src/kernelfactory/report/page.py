@@ -19,7 +19,7 @@ from kernelfactory.report import facts
 from kernelfactory.report.data import ReportData, Row
 
 SCRIPTS = ("base.js", "chart.js", "lineage.js", "table.js", "main.js")
-REASON_CHARS, NOTE_CHARS, NOTES_CHARS, DIFF_LINES = 400, 6_000, 600_000, 4_000
+REASON_CHARS, NOTE_CHARS, NOTES_CHARS, DIFF_LINES, ROWS = 400, 6_000, 600_000, 4_000, 20_000
 
 
 @cache
@@ -97,7 +97,7 @@ def _columns(rows: Sequence[Row], words: _Words) -> dict[str, list[Any]]:
 def notes_shown(data: ReportData) -> dict[int, str]:
     """The notes that fit the page: the best's lineage first, then improvements, then the newest."""
     top = facts.best(data)
-    line = facts.ancestors(data.rows, top.attempt) if top else []
+    line = facts.ancestors({row.attempt: row.parent for row in data.rows}, top.attempt) if top else []
     better = [row.attempt for row in reversed(data.rows) if row.outcome == "improved"]
     shown: dict[int, str] = {}
     room = NOTES_CHARS
@@ -109,10 +109,18 @@ def notes_shown(data: ReportData) -> dict[int, str]:
     return shown
 
 
+def rows_shown(data: ReportData) -> list[Row]:
+    """The attempts that fit the page, in order: every best's lineage, then the newest."""
+    parents = {row.attempt: row.parent for row in data.rows}
+    line = {attempt for step in data.steps for attempt in facts.ancestors(parents, step.attempt)}
+    ordered = sorted(data.rows, key=lambda row: (row.attempt in line, row.attempt), reverse=True)
+    return sorted(ordered[:ROWS], key=lambda row: row.attempt)
+
+
 def payload(data: ReportData) -> dict[str, Any]:
     """One experiment as the page's script reads it: columns over attempts, strings once, seconds since it was made."""
     words = _Words()
-    rows = sorted(data.rows, key=lambda row: row.attempt)
+    rows = rows_shown(data)
     columns = _columns(rows, words)
     top = facts.best(data)
     notes = notes_shown(data)
@@ -132,6 +140,7 @@ def payload(data: ReportData) -> dict[str, Any]:
         "words": list(words.known),
         "columns": columns,
         "notes": {str(attempt): text for attempt, text in notes.items()},
+        "rows_hidden": len(data.rows) - len(rows),
         "notes_hidden": sum(1 for attempt in data.notes if attempt not in notes),
     }
 

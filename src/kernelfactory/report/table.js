@@ -64,7 +64,8 @@ function attemptTable(host, filters, e, open) {
       el("button", { type: "button", disabled: state.page === 0, click: turn(-1) }, "Previous"),
       el("span", { "aria-live": "polite" }, rows.length ? number(from + 1) + " to " + number(Math.min(rows.length, from + PAGE)) + " of " + number(rows.length) : "0"),
       el("button", { type: "button", disabled: state.page >= pages - 1, click: turn(1) }, "Next"));
-    pager.hidden = pages === 1 && rows.length === e.rows.length;
+    if (e.rows_hidden) pager.append(el("span", null, number(e.rows_hidden) + " older attempts are left out here: kf attempts lists them."));
+    pager.hidden = pages === 1 && rows.length === e.rows.length && !e.rows_hidden;
   }
   function line(row) {
     return el("tr", { click: () => open(row.attempt) }, ...COLUMNS.map(([key, , kind, cell]) => {
