@@ -101,8 +101,10 @@ def parse(everything: Files, folder: str) -> Problem:
 
 
 def is_editable(name: str, globs: Sequence[str]) -> bool:
-    """Does a file's POSIX path match one of the editable globs (fnmatch per segment, `**` any number of segments)?"""
-    return any(_matches(name.split("/"), glob.split("/")) for glob in globs)
+    """Does a file's POSIX path match one of the editable globs (fnmatch per segment, `**` any number of segments)?
+    What a workspace keeps for itself (RESERVED) never does."""
+    parts = name.split("/")
+    return parts[0] not in RESERVED and any(_matches(parts, glob.split("/")) for glob in globs)
 
 
 def _matches(parts: Sequence[str], glob: Sequence[str]) -> bool:

@@ -27,7 +27,10 @@ DEFECTS = [
     ("def measure(a, rng, n):\n    raise Rejected('malformed', 'no')", "the seed is valid"),
     ("def measure(a, rng, n):\n    return Measured(rng.random())", "its verdict repeats"),
     ("def measure(a, rng, n):\n    return Measured(1 / (n - 4))", "the confirmation accepts it"),
-    ("IDENTITY = str(time.time())\ndef measure(a, rng, n):\n    return Measured(5)", "the ruler is the same in another process"),
+    (
+        "IDENTITY = str(time.time())\ndef measure(a, r, n):\n    return Measured(5)",
+        "the ruler is the same in another process",
+    ),
     ("def measure(a, rng, n):\n    return Measured(5)", "junk in the editable files is rejected"),
     ("def measure(a, rng, n):\n    return Measured(len(a) * 1.5)", "junk artefacts gain nothing"),
     ("def measure(a, rng, n):\n    json.loads(a)\n    return Measured(5)", "junk artefacts gain nothing"),

@@ -80,7 +80,9 @@ def test_a_build_repeats(network: Judge) -> None:
 GROWING = ruler("return Measured(100 + inputs if artefact[:1] == b'+' else 100 - inputs)")
 
 
-@pytest.mark.parametrize(("goal", "sign", "worst"), [("min", b"+", 102), ("min", b"-", 99), ("max", b"+", 101), ("max", b"-", 98)])
+@pytest.mark.parametrize(
+    ("goal", "sign", "worst"), [("min", b"+", 102), ("min", b"-", 99), ("max", b"+", 101), ("max", b"-", 98)]
+)
 def test_the_worst_input_counts(make_problem: Any, open_judge: Any, goal: str, sign: bytes, worst: int) -> None:
     """The first pass is on 1 input, the next on 2: the worse of both is the score."""
     toml = (('goal = "min"', f'goal = "{goal}"'), ("impossible = 0", ""))
@@ -116,6 +118,7 @@ def test_a_ruler_that_seeds_its_generator_changes_nothing(make_problem: Any, ope
 
 # ── rejected ─────────────────────────────────────────────────────────────────────────────────────
 
+FORGED = b"import os\nos.write(int(os.environ['KF_ARTEFACT_FD']), b'{\"verdict\": 1}')\nos._exit(0)"
 BUILDS: list[tuple[str, bytes, ReasonCode]] = [
     ("ends with a status", b"raise SystemExit(3)", "crashed"),
     ("raises", b"1/0", "crashed"),
@@ -127,7 +130,7 @@ BUILDS: list[tuple[str, bytes, ReasonCode]] = [
     ("wrong", b"network = lambda wires: [(0, 1)]", "wrong_answer"),
     ("not in range", b"network = lambda wires: [(0, 9)]", "malformed"),
     ("nonsense", b"network = lambda wires: 7", "crashed"),
-    ("a verdict", b"import os\nos.write(int(os.environ['KF_ARTEFACT_FD']), b'{\"verdict\": 1}')\nos._exit(0)", "forged"),
+    ("a verdict", FORGED, "forged"),
 ]
 
 
@@ -197,7 +200,9 @@ def test_a_ruler_that_fails_is_no_verdict(make_problem: Any, open_judge: Any, bo
     assert judge.screen({"number.txt": b"good"}).score == 5
 
 
-@pytest.mark.parametrize("text", ["def measure(:", "import nothing_of_that_name", "raise ValueError('x')", "import os\nos._exit(0)"])
+@pytest.mark.parametrize(
+    "text", ["def measure(:", "import nothing_of_that_name", "raise ValueError('x')", "import os\nos._exit(0)"]
+)
 def test_a_ruler_that_does_not_load_says_so(make_problem: Any, open_judge: Any, text: str) -> None:
     with pytest.raises(JudgeFailed, match="the ruler of tiny_number does not"):
         open_judge(make_problem(ruler=text))

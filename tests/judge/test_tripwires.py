@@ -30,7 +30,9 @@ def test_a_line_fires(rule: str, line: str) -> None:
     assert "\u202e" not in flag.text
 
 
-@pytest.mark.parametrize("line", ["executable = 1", "process = evaluate(x)", "# grüße, naïve", "coding: utf-8", "gcd(2, 3)"])
+@pytest.mark.parametrize(
+    "line", ["executable = 1", "process = evaluate(x)", "# grüße, naïve", "coding: utf-8", "gcd(2, 3)"]
+)
 def test_a_harmless_line_does_not(line: str) -> None:
     assert flags({"a.py": line.encode()}) == ()
 

@@ -71,7 +71,8 @@ def _checks(judge: Judge, jail: Jail, scratch: Path) -> Iterator[tuple[str, Call
     yield "the ruler is the same in another process", lambda: _same_ruler(judge, jail, scratch)
     yield "empty files are rejected", lambda: _rejected(judge.screen(dict.fromkeys(seed, b"")))
     yield "missing files are rejected", lambda: _rejected(judge.screen({}))
-    yield "junk in the editable files is rejected", lambda: _rejected(judge.screen(dict.fromkeys(seed, b"\0\xff(" * 99)))
+    junk = dict.fromkeys(seed, b"\0\xff(" * 99)
+    yield "junk in the editable files is rejected", lambda: _rejected(judge.screen(junk))
     yield "other files change nothing", lambda: _strays(judge, seed)
     yield "junk artefacts gain nothing", lambda: _junk(judge, seed)
     if problem.produce is not None:

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from kernelfactory.jail import Jail, Spec, interpreter_binds, python
-from kernelfactory.process import Child, Ended, Silent
-
 from kernelfactory.judge.tripwires import clean
 from kernelfactory.model import KernelFactoryError, Problem
+from kernelfactory.process import Child, Ended, Silent
 
 FRAME = struct.Struct(">IQ")
 ANSWER_BYTES = 1 << 20

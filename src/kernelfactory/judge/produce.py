@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernelfactory.jail import Jail, Spec, interpreter_binds, python
-from kernelfactory.process import Finished, Options
-
 from kernelfactory import files
+from kernelfactory.jail import Jail, Spec, interpreter_binds, python
 from kernelfactory.judge.tripwires import clean
 from kernelfactory.model import Files, Problem, Produce, ReasonCode
 from kernelfactory.problem import is_editable
+from kernelfactory.process import Finished, Options
 
 OUTPUT_BYTES = 1 << 20
 TAIL_BYTES = 2048
