@@ -20,11 +20,14 @@ import pygit2
 from pygit2.enums import ConfigLevel, FileMode
 
 from kernelfactory import process
+from kernelfactory.files import free_bytes
 from kernelfactory.model import BadInput, BadIntake, Files, KernelFactoryError
 
 NAME, EMAIL = "KernelFactory", "kf@localhost"
 BEST = "refs/heads/best"
 DIFF_CHARACTERS = 400_000
+LITTLE = 1 << 20
+"""Free bytes; libgit2 often does not say why a write failed, so with less than this left it was for want of room."""
 _OBJECT = re.compile(r"[0-9a-f]{40}")
 _REF = re.compile(r"refs(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
 _IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
@@ -77,6 +80,7 @@ class Trees:
         _prepare()
         with _explained(folder):
             pygit2.init_repository(str(folder), bare=True, initial_head="best")
+            shutil.rmtree(folder / "hooks", ignore_errors=True)
             (folder / "config").write_text(_CONFIG, "utf-8")
             (folder / "description").write_text("Every program of this experiment; see refs/candidates.\n", "utf-8")
         return cls(folder)
@@ -267,7 +271,6 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except (pygit2.GitError, OSError) as error:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if full or "No space left" in str(error) or "quota" in str(error):
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or free_bytes(folder) < LITTLE:
             raise TreesFull(f"no room left for {folder}: free some, then go on; nothing stored is lost") from error
         raise BadInput(f"{folder} cannot be used ({error}): make it writable, or restore a copy") from error
