@@ -6,7 +6,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Protocol
@@ -295,7 +295,8 @@ class Factory:
             had.measurements += 1
             found = self.assay.snapshot(row.attempt, files)
         had.seconds += found.verdict.seconds
-        self.renew(token)
+        with suppress(LostClaim):  # handed in meanwhile: the measurement counts all the same
+            self.rooms.record.renew(row.attempt, self._lease(row))
         self.rooms.window("before-answer")
         return self._answer(row, found)
 
@@ -356,16 +357,20 @@ class Factory:
 
     def renew(self, token: str) -> float:
         row = self._mine(token, "renew")
-        until = max(row.lease_until or 0.0, self.rooms.clock() + LEASE_GRACE)
+        until = self._lease(row)
         self.rooms.record.renew(row.attempt, until)
         return until
 
+    def _lease(self, row: Attempt) -> float:
+        return max(row.lease_until or 0.0, self.rooms.clock() + LEASE_GRACE)
+
     def finish(self, attempt: int, files: Files | None) -> Handed:
-        """Judge what was handed in, unless it was measured already, and give the attempt its result."""
-        if files is not None and self._unmeasured(attempt, files):
-            with self.turns.turn(attempt):
+        """Judge what was handed in, unless it was measured already, and give the attempt its result. A measurement that
+        is still running counts."""
+        with self.turns.turn(attempt, patient=True):
+            if files is not None and self._unmeasured(attempt, files):
                 self.assay.snapshot(attempt, files)
-        return self._conclude(attempt)
+            return self._conclude(attempt)
 
     def _unmeasured(self, attempt: int, files: Files) -> bool:
         """Was this tree not judged in this attempt yet? An unchanged parent is not judged again either."""

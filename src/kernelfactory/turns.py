@@ -15,30 +15,29 @@ class Turns:
 
     def __init__(self, seats: int) -> None:
         self._free = seats
-        self._waiting: deque[threading.Event] = deque()
+        self._waiting: deque[int] = deque()
         self._busy: set[int] = set()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
     @contextmanager
-    def turn(self, attempt: int) -> Iterator[None]:
-        """Wait for a seat and hold it. Raises Refused at once when `attempt` waits or holds one already."""
-        go = threading.Event()
-        with self._lock:
-            if attempt in self._busy:
+    def turn(self, attempt: int, *, patient: bool = False) -> Iterator[None]:
+        """Wait for a seat and hold it. When `attempt` waits or holds one already: Refused at once, or, if `patient`, that
+        one first."""
+        with self._changed:
+            if patient:
+                self._changed.wait_for(lambda: attempt not in self._busy)
+            elif attempt in self._busy:
                 raise Refused("a measurement of this attempt is still running: wait for its answer")
             self._busy.add(attempt)
-            self._waiting.append(go)
-            self._advance()
-        go.wait()
+            self._waiting.append(attempt)
+            self._changed.wait_for(lambda: self._free > 0 and self._waiting[0] == attempt)
+            self._waiting.popleft()
+            self._free -= 1
+            self._changed.notify_all()
         try:
             yield
         finally:
-            with self._lock:
+            with self._changed:
                 self._busy.discard(attempt)
                 self._free += 1
-                self._advance()
-
-    def _advance(self) -> None:
-        while self._free and self._waiting:
-            self._free -= 1
-            self._waiting.popleft().set()
+                self._changed.notify_all()
