@@ -126,12 +126,13 @@ function scoreChart(host, spec) {
       if (!spec.many) root.prepend(svg("path", { class: "gained", d: d + "H" + end + "V" + y(one.steps[0].score) + "Z" }));
       root.append(svg("path", { class: "trace" + (spec.many ? " colour " + one.colour : ""), d: d + "H" + end }));
       const last = one.steps[one.steps.length - 1];
-      const label = (spec.many ? one.name.slice(0, 24) + " " : "") + number(last.score);
-      const left = end - label.length * 7.5;
+      const label = (spec.many ? one.name.slice(0, box.w / 20) + " " : "") + number(last.score);
+      const left = Math.max(box.l + 6, end - label.length * 7.5);
       let at = y(last.score) + (spec.goal === "min" ? 20 : -10);
       while (state.labels.some((other) => Math.abs(other.at - at) < 15 && other.left < end && other.right > left)) at += 15;
       state.labels.push({ at, left, right: end });
-      root.append(svg("text", { class: "end halo " + (spec.many ? "colour " + one.colour : ""), x: end, y: at, "text-anchor": end < box.l + box.w / 3 ? "start" : "end" }, label));
+      const anchor = left > end - label.length * 7.5 ? { x: left } : { x: end, "text-anchor": "end" };
+      root.append(svg("text", { class: "end halo " + (spec.many ? "colour " + one.colour : ""), y: at, ...anchor }, label));
       if (spec.many) state.marks.push(...one.steps.map((row) => ({ x: x(place(row)), y: y(row.score), row, one })));
     }
   }

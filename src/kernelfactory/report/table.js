@@ -104,7 +104,7 @@ function noteList(host, e, open) {
     for (const attempt of order.slice(shown, shown + by)) more.before(note(attempt));
     shown = Math.min(order.length, shown + by);
     more.hidden = shown >= order.length;
-    more.textContent = "Show more of " + number(order.length - shown);
+    more.textContent = "Show " + Math.min(30, order.length - shown) + " more of " + number(order.length - shown);
     rest.textContent = e.notes_hidden ? number(e.notes_hidden) + " more notes are in the record: kf notes shows them." : "";
   }
   function note(attempt) {
