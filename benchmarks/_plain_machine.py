@@ -1,7 +1,7 @@
 """A plain Python stand-in for the public machine and its reference: what the judge is measured against.
 
-Straightforward on purpose: one dict of noted writes a bundle, one if after another. It takes programs as lists of dicts,
-negative addresses and pauses included, as the public machine does.
+Straightforward on purpose: one dict of noted writes a bundle, one if after another. It takes programs as lists of
+dicts, negative addresses and pauses included, as the public machine does.
 """
 
 from __future__ import annotations

@@ -122,9 +122,7 @@ def times(call: Callable[[], object], rounds: int) -> list[float]:
 def cold(text: bytes) -> float:
     """Seconds of the first verdict of a new process, import of the ruler included."""
     command = [sys.executable, "-c", COLD, str(HERE)]
-    return min(
-        float(subprocess.run(command, input=text, check=True, capture_output=True).stdout) for _ in range(5)
-    )
+    return min(float(subprocess.run(command, input=text, check=True, capture_output=True).stdout) for _ in range(5))
 
 
 def figures(name: str, text: bytes, ruler: ModuleType, stand_in: ModuleType) -> dict[str, Any]:

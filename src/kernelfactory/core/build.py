@@ -16,7 +16,7 @@ from kernelfactory.core.place import FLAGS, FOLDER, cache_folder, file_name, sha
 
 SECONDS = 300.0
 """For one compiler; ziglang makes its own C library at first use."""
-SLOWER = 100
+SLOWER = 300
 """About how many times the pure-Python backend is slower (benchmarks/judge.py)."""
 
 

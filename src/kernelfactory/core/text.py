@@ -30,6 +30,7 @@ _name = re.compile(rb'"([ !#-\[\]-~]*+)"')
 _engine = re.compile(_name.pattern + _BLANK + rb"(:?)" + _BLANK + rb"(\[?)" + _BLANK)
 _OPERAND = _BLANK + rb"," + _BLANK + rb"-?(?:0|[1-9][0-9]*+)"
 _slot = re.compile(rb"\[" + _BLANK + _name.pattern + rb"((?:" + _OPERAND + rb"){0,5}+)" + _BLANK + rb"\]")
+_flat = re.compile(rb"\{[^{}]*+\}")
 _integer = re.compile(rb"-?[0-9]++")
 _scalar = re.compile(
     rb'"(?:[ !#-\[\]-~]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+"'
@@ -98,6 +99,7 @@ class _Reader:
         self.text = text
         self.bundles: list[Bundle] = []
         self.length = 0
+        self.repeated: dict[bytes, Bundle] = {}
         self.seen: dict[tuple[str, bytes], Slot] = {}
 
     def refuse(self, number: int) -> Rejected:
@@ -204,15 +206,28 @@ class _Reader:
             raise self.refuse(vliw.BUNDLES)
         if not self.is_at(at, b"{"):
             raise self.refuse(vliw.NO_BUNDLE)
+        flat = _flat.match(self.text, at)
+        known = self.repeated.get(flat[0]) if flat else None
+        if known is None or flat is None:
+            return self.new_bundle(at, flat[0] if flat else b"")
+        self.bundles.append(Bundle(self.length, known.slots, known.used))
+        self.length += 1
+        return flat.end()
+
+    def new_bundle(self, at: int, flat: bytes) -> int:
+        """`flat`: the bundle's text if it holds no other object; kept, as most bundles are met again, save those whose
+        slots depend on where they stand."""
         found: dict[str, list[Slot]] = {}
-        at = self.sequence(at + 1, b"}", lambda at: self.engine(at, found))
+        end = self.sequence(at + 1, b"}", lambda at: self.engine(at, found))
         found.pop("debug", None)
         if found:
             slots = [slot for engine in found.values() for slot in engine]
             used = tuple(len(found.get(engine, ())) for engine in ENGINES)
             self.bundles.append(Bundle(self.length, slots, (*used, int(len(slots) > 1))))
+            if len(flat) == end - at and not any("jump" in slot.operation for slot in slots):
+                self.repeated[flat] = self.bundles[-1]
         self.length += 1
-        return at
+        return end
 
 
 def parse(text: bytes) -> Decoded:
