@@ -17,7 +17,7 @@ SAID = (
     "12.0 % lower than the seed's 147,734",
     "attempt 8",
     "0:42 of 1:30",
-    "42 attempts/min",
+    "42.0 attempts/min",
     "7 improved",
     "judged in bubblewrap",
     "ruler c 9f2b11aa",
@@ -136,7 +136,7 @@ def test_alarms_are_loud_only_when_there_is_cause() -> None:
     assert alarms.of("judged", Ruler("c", "sha256:00")) == []
     out = io.StringIO()
     screen = Console(file=out, width=80, height=30)
-    screen.print(live.view(replace(Now(), draining=True), 80, 30, [alarms.UNPROTECTED, alarms.SLOW]))  # type: ignore[arg-type]
+    screen.print(live.view(Now(), 80, 30, [alarms.UNPROTECTED, alarms.SLOW, alarms.STOPPING]))  # type: ignore[arg-type]
     said = [line.split()[0] for line in out.getvalue().splitlines()[1:4]]
     assert said == ["UNPROTECTED", "SLOW", "STOPPING"]
     assert len(out.getvalue().splitlines()) < 30

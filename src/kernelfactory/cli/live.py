@@ -88,7 +88,7 @@ class _Picture:
 
     def __exit__(self, *_: object) -> None:
         if self._latest is not None:
-            self._draw(self._latest)
+            self._draw(self._latest, self._alarms)
         self._live.stop()
 
     def progress(self, now: Progress) -> None:
@@ -96,14 +96,14 @@ class _Picture:
             self._alarms = alarm.of(now.trust, now.ruler)
         self._latest = now
         if time.monotonic() - self._drawn_at >= FRAME_SECONDS:
-            self._draw(now)
+            self._draw(now, [*self._alarms, STOPPING] if now.draining else self._alarms)
 
     def message(self, line: str) -> None:
         self._live.console.print(Text(one_line(line), style="dim"))
 
-    def _draw(self, now: Progress) -> None:
+    def _draw(self, now: Progress, alarms: Sequence[Alarm]) -> None:
         size = self._live.console.size
-        self._live.update(view(now, min(size.width, WIDEST), size.height, self._alarms), refresh=True)
+        self._live.update(view(now, min(size.width, WIDEST), size.height, alarms), refresh=True)
         self._drawn_at = time.monotonic()
 
 
@@ -113,7 +113,7 @@ class _Picture:
 def view(now: Progress, width: int, height: int, alarms: Sequence[Alarm] = ()) -> RenderableType:
     """The whole picture, `width` columns wide and at most `height` lines tall (long tables are cut, and say so)."""
     wide = width >= WIDE
-    loud = [*map(_alarm, alarms), *([_alarm(STOPPING)] if now.draining else [])]
+    loud = [_alarm(said) for said in alarms]
     room = max(7, height - (12 if wide else 14) - len(loud))
     rows = max(len(now.islands), len(now.slots)) if wide else len(now.islands) + len(now.slots)
     chart_rows = min(8, max(3, room - rows))
@@ -219,7 +219,7 @@ def _island(view: IslandView, now: Progress) -> tuple[Text, ...]:
 
 
 def _slots(now: Progress, room: int, width: int) -> Table:
-    made = _grid(slot=4, agent=-10, attempt=7, on=-4, doing=-max(10, width - 54), best_here=11, time=6)
+    made = _grid(slot=4, agent=-10, attempt=7, on=-4, doing=-min(26, max(10, width - 54)), best_here=11, time=6)
     shown, more = _cut(now.slots, room)
     for slot in shown:
         made.add_row(*_slot(slot, now))
@@ -259,7 +259,7 @@ def _beside(left: Table, right: Table) -> Table:
 
 
 def _foot(now: Progress) -> list[Text]:
-    rates = f"{_tally(now)} · {number(round(now.attempts_per_minute, 1))} attempts/min"
+    rates = f"{_tally(now)} · {now.attempts_per_minute:,.1f} attempts/min"
     where = f"{now.trust} in {now.jail}" if now.jail != "none" else "unprotected, no jail"
     judged = f"{where}, ruler {now.ruler.backend} {now.ruler.digest.removeprefix('sha256:')[:8]}"
     spent = f"{money(now.spent.dollars)} · {number(now.spent.tokens)} tokens · {judged}"
