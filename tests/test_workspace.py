@@ -118,9 +118,11 @@ def test_an_agent_works_in_it(lent: Workspace) -> None:
 
 
 def test_tools_and_home_are_there(lent: Workspace) -> None:
-    found = sh(lent, "python -c 'import kernelfactory.model, sys; print(sys.version_info[0])'; echo $HOME > $HOME/x")
+    found = sh(lent, "python3 -c 'import kernelfactory.model, sys; print(sys.version_info[0])'; echo $HOME > $HOME/x")
     assert found == "3\n"
-    assert sh(lent, "cat $HOME/x; env | sort | cut -d= -f1 | tr '\\n' ' '").startswith("/tmp/home")  # until it is closed
+    assert sh(lent, "cat $HOME/x; env | sort | cut -d= -f1 | tr '\\n' ' '").startswith(
+        "/tmp/home"
+    )  # until it is closed
     lent.close()
     assert not lent.home.exists()
 
@@ -169,10 +171,12 @@ def test_the_cage_keeps_writing_in(lent: Workspace, tmp_path: Path) -> None:
 
 
 def test_there_is_no_network_unless_given(lent: Workspace) -> None:
-    script = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(open('/proc/net/dev').read().count(':'))"
-    assert lent.run(["python", "-c", script], seconds=20).stdout in (b"1\n", b"2\n", b"3\n")
+    script = (
+        "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(open('/proc/net/dev').read().count(':'))"
+    )
+    assert lent.run(["python3", "-c", script], seconds=20).stdout in (b"1\n", b"2\n", b"3\n")
     refused = "import socket\ntry: socket.create_connection(('1.1.1.1', 53), 1)\nexcept OSError as e: print(e.errno)"
-    assert lent.run(["python", "-c", refused], seconds=20).stdout.strip() == b"101"  # network is unreachable
+    assert lent.run(["python3", "-c", refused], seconds=20).stdout.strip() == b"101"  # network is unreachable
 
 
 # ── how a process ends ───────────────────────────────────────────────────────────────────────────
@@ -193,7 +197,7 @@ def test_time_and_stop_end_the_whole_tree(ground: Ground, open_ground: Ground, c
 
 
 def test_a_talkative_agent_is_not_ended(lent: Workspace) -> None:
-    done = lent.run(["python", "-c", "print('x' * (12 << 20)); raise SystemExit(7)"], seconds=30)
+    done = lent.run(["python3", "-c", "print('x' * (12 << 20)); raise SystemExit(7)"], seconds=30)
     assert (done.returncode, done.overflow) == (7, True) and len(done.stdout) == 8 << 20
 
 
@@ -201,7 +205,10 @@ def test_a_talkative_agent_is_not_ended(lent: Workspace) -> None:
 
 
 def test_only_editable_regular_files_are_collected(lent: Workspace) -> None:
-    sh(lent, "mkdir -p lib/deep; echo 1 > lib/a.py; echo 2 > lib/deep/b.py; echo 3 > lib/c.txt; ln -s /etc/passwd lib/p.txt")
+    sh(
+        lent,
+        "mkdir -p lib/deep; echo 1 > lib/a.py; echo 2 > lib/deep/b.py; echo 3 > lib/c.txt; ln -s /etc/passwd lib/p.txt",
+    )
     assert lent.collect(["network.py", "lib/**/*.py"])[0] is not None
     assert set(lent.collect(["lib/**/*.py"])[0] or {}) == {"lib/a.py", "lib/deep/b.py"}
     everything, fault = lent.collect(["*"])
@@ -251,12 +258,13 @@ def test_notes_of_any_kind_never_raise(lent: Workspace, script: str, text: str) 
 
 MESS = """
 import os
-os.mkdir('closed'); open('closed/file', 'w').close(); os.mkdir('closed/inner'); os.chmod('closed/inner', 0); os.chmod('closed', 0)
+os.mkdir('closed'); open('closed/file', 'w').close(); os.mkdir('closed/inner')
+os.chmod('closed/inner', 0); os.chmod('closed', 0)
 os.symlink(OUTSIDE, 'link'); os.symlink('/nothing', 'dangling'); os.mkfifo('fifo')
 open(b'\\xff\\n*', 'w').close()
 os.chmod('.kf', 0)
 here = os.getcwd()
-for _ in range(1500):
+for _ in range(1100):
     os.mkdir('d'); os.chdir('d')
 open('bottom', 'w').close()
 os.chdir(here); os.chmod('.', 0o500)
@@ -269,7 +277,7 @@ def test_close_removes_whatever_was_made(ground: Ground, open_ground: Ground, tm
     outside.mkdir(mode=0o755)
     (outside / "kept").write_text("x")
     workspace = lend(assignment(), ground if caged else open_ground)
-    done = workspace.run(["python", "-c", MESS.replace("OUTSIDE", repr(str(outside)))], seconds=20)
+    done = workspace.run(["python3", "-c", MESS.replace("OUTSIDE", repr(str(outside)))], seconds=20)
     assert done.returncode == 0, done.stderr
     workspace.close()
     workspace.close()

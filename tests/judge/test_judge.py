@@ -183,6 +183,8 @@ FAULTS = [
     "return Measured(5, {'depth': float('nan')})",
     "return Measured(5, {'depth': 'deep'})",
     "return Measured(5, {}, {'x': object()})",
+    "return Measured(5, {}, {}, (('rule', 'where'),))",
+    "return Measured(5, None)",
     "return Measured(5, {}, {'x': 'y' * (2 << 20)})",
     "os._exit(0)",
     "os.kill(os.getpid(), 11)",
@@ -197,6 +199,7 @@ def test_a_ruler_that_fails_is_no_verdict(make_problem: Any, open_judge: Any, bo
         with pytest.raises(JudgeFailed, match="the ruler of tiny_number") as caught:
             ask({"number.txt": b"1"})
         assert caught.value.exit_code == 2 and "\n" not in str(caught.value)
+        assert "inputs were" not in str(caught.value)  # an agent may read this
     assert judge.screen({"number.txt": b"good"}).score == 5
 
 
@@ -284,3 +287,13 @@ def test_nothing_stays_in_the_scratch_folder(network: Judge, tmp_path: Path) -> 
     network.screen(network.problem.seed)
     network.screen({"network.py": b"1/0"})
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_large_artefact_travels_fast(make_problem: Any, open_judge: Any) -> None:
+    judge = open_judge(
+        make_problem(ruler=ruler("return Measured(len(artefact))"), toml=(("screen = 2", "screen = 1"),))
+    )
+    large = bytes(4_500_000)
+    best = min(judge.screen({"number.txt": large}).seconds for _ in range(5))
+    assert judge.screen({"number.txt": large}).score == len(large)
+    assert best < 0.5  # 2 ms to 20 ms: see benchmarks/measurement.py

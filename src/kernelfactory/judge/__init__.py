@@ -14,7 +14,7 @@ from typing import Any, cast, get_args
 from kernelfactory import files as folders
 from kernelfactory.jail import Jail
 from kernelfactory.judge.answer import Standing, agent_answer, verdict_json
-from kernelfactory.judge.pool import JudgeFailed, Pool, start_host
+from kernelfactory.judge.pool import JudgeFailed, Pool, failure, start_host
 from kernelfactory.judge.produce import Refusal, artefact, graft, imitates_verdict
 from kernelfactory.judge.tripwires import clean, flags
 from kernelfactory.model import Files, Flag, Measured, Problem, Produce, ReasonCode, Ruler, Verdict
@@ -139,11 +139,11 @@ class Judge:
         except Silent:
             return Refusal("timeout", f"measuring the artefact took longer than {seconds:g} seconds")
         except Ended as ended:
-            raise JudgeFailed(f"the ruler of {name} failed ({ended}); run: kf check {name}") from None
+            raise JudgeFailed(f"the ruler of {name} failed ({ended}); kf check says more") from None
         if "rejected" in answer:
             return _refusal(answer, made)
         if "fault" in answer:
-            raise JudgeFailed(f"the ruler of {name} failed: {clean(str(answer['fault']))}")
+            raise failure(f"the ruler of {name} failed", answer)
         return self._worst(answer)
 
     def _worst(self, answer: Mapping[str, Any]) -> Measured:
@@ -182,7 +182,7 @@ def _measured(plain: Mapping[str, Any], problem: str) -> Measured:
         plain["score"],
         plain["measures"],
         plain["instruments"],
-        tuple((clean(str(rule)), clean(str(where)), clean(str(text))[:200]) for rule, where, text in plain["flags"]),
+        tuple((clean(rule), clean(where), clean(text)[:200]) for rule, where, text in plain["flags"]),
     )
 
 

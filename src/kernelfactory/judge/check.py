@@ -48,7 +48,7 @@ def check_problem(problem: Problem, jail: Jail) -> list[Check]:
         try:
             judge = Judge(problem, jail, scratch=Path(scratch))
         except JudgeFailed as failed:
-            return [Check("the ruler loads", False, str(failed))]
+            return [Check("the ruler loads", False, _words(failed))]
         with judge:
             found = [Check("the ruler loads", True, f"{judge.ruler.backend}, {judge.ruler.digest[:19]}…")]
             found += [_tried(name, check) for name, check in _checks(judge, jail, Path(scratch))]
@@ -59,7 +59,12 @@ def _tried(name: str, check: Callable[[], tuple[bool, str]]) -> Check:
     try:
         return Check(name, *check())
     except KernelFactoryError as error:
-        return Check(name, False, str(error))
+        return Check(name, False, _words(error))
+
+
+def _words(error: KernelFactoryError) -> str:
+    detail = error.detail if isinstance(error, JudgeFailed) else ""
+    return f"{error}: {detail}" if detail else str(error)
 
 
 def _checks(judge: Judge, jail: Jail, scratch: Path) -> Iterator[tuple[str, Callable[[], tuple[bool, str]]]]:

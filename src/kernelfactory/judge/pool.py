@@ -28,7 +28,18 @@ _HOST = Path(__file__).with_name("ruler_host.py")
 
 
 class JudgeFailed(KernelFactoryError):
-    """The problem's ruler failed, not the candidate: no verdict was reached. Its author must correct it."""
+    """The problem's ruler failed, not the candidate: no verdict was reached. Its author must correct it; `detail` is
+    what the ruler said, for the author alone (it may tell of the inputs)."""
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+def failure(what: str, answer: Mapping[str, Any]) -> JudgeFailed:
+    """The error for a host's answer that tells of a fault."""
+    fault, detail = (clean(" ".join(str(answer.get(key, "")).split())) for key in ("fault", "detail"))
+    return JudgeFailed(f"{what}: {fault}; kf check says more", detail)
 
 
 def start_host(problem: Problem, jail: Jail) -> Host:
@@ -60,7 +71,7 @@ class Host:
             raise JudgeFailed(f"the ruler of {problem} does not start ({error})") from None
         if "fault" in self.hello:
             self.close()
-            raise JudgeFailed(f"the ruler of {problem} does not load: {clean(str(self.hello['fault']))}")
+            raise failure(f"the ruler of {problem} does not load", self.hello)
 
     def ask(self, request: Mapping[str, Any], artefact: bytes, seconds: float) -> dict[str, Any]:
         """Send one request with an artefact; the answer as the host gave it. Raises Ended, Silent: then the process

@@ -69,9 +69,17 @@ def _run(produce: Produce, folder: str, jail: Jail, extra: Sequence[str]) -> Fin
         cwd=folder,
         seconds=produce.seconds,
         memory=produce.memory,
+        processes=_processes(produce.memory),
     )
     pipes = Options(output_bytes=OUTPUT_BYTES, data_fd_env="KF_ARTEFACT_FD", data_bytes=produce.artefact_bytes)
     return jail.run(spec, options=pipes)
+
+
+def _processes(memory: int) -> int:
+    """How many processes a build may have: the limit on memory is per process, and together they should not take more
+    than half of the machine."""
+    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return max(4, min(64, half // memory))
 
 
 def _read(produce: Produce, ended: Finished) -> bytes | Refusal:

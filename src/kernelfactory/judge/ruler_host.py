@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
         ruler = _load(folder, name)
         hello = {"backend": str(getattr(ruler, "BACKEND", "python")), "identity": str(getattr(ruler, "IDENTITY", ""))}
     except Exception as error:
-        _send(answers, {"fault": _said(error)})
+        _send(answers, _fault(error))
         return 1
     _send(answers, hello)
     dice = random.SystemRandom()
@@ -66,7 +66,7 @@ def _answer(ruler: ModuleType, request: dict[str, Any], artefact: bytes, dice: r
     except MemoryError:
         return {"rejected": "over_limit", "reason": "measuring it needs more memory than the ruler may use"}
     except Exception as error:
-        return {"fault": _said(error)}
+        return _fault(error)
 
 
 def _plain(measured: Any) -> dict[str, Any]:
@@ -75,16 +75,17 @@ def _plain(measured: Any) -> dict[str, Any]:
         "score": measured.score,
         "measures": dict(measured.measures),
         "instruments": dict(measured.instruments),
-        "flags": [list(flag) for flag in measured.flags],
+        "flags": [[str(rule), str(where), str(text)] for rule, where, text in measured.flags],
     }
     json.dumps(plain, allow_nan=False)
     return plain
 
 
-def _said(error: Exception) -> str:
+def _fault(error: Exception) -> dict[str, Any]:
+    """Which error and where; the error's own words apart, because they may tell of the inputs."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "?"
-    return f"{type(error).__name__}: {error} ({where})"[:500]
+    return {"fault": f"{type(error).__name__} ({where})"[:200], "detail": str(error)[:500]}
 
 
 def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:

@@ -10,6 +10,9 @@ from kernelfactory.model import Files, Flag
 MOST = 20
 """No verdict carries more flags than this."""
 
+SCANNED_BYTES = 1 << 20
+"""Of each file, what is looked at."""
+
 RULES: tuple[tuple[str, str], ...] = (
     (
         "frames",
@@ -28,6 +31,15 @@ RULES: tuple[tuple[str, str], ...] = (
     ),
 )
 _ANY = re.compile("|".join(f"(?P<r{i}>{pattern})" for i, (_, pattern) in enumerate(RULES)))
+_HINTS = (
+    *("_getframe", "_current_frames", "f_back", "f_locals", "gi_frame", "tb_frame", "setprofile", "settrace", ".stack"),
+    *("get_objects", "get_referrers", "callbacks", "ctypes", "cffi", "process_vm", "ptrace", "/proc/", "/dev/"),
+    *("socket", "urllib", "http", "requests", "ftplib", "smtplib", "asyncio", "connect", "subprocess", "multiprocess"),
+    *("os.fork", "os.exec", "os.kill", "os.setsid", "os._exit", "marshal", "pickle", "zlib", "base64", "codecs"),
+    *("exec", "eval", "__import__", "coding"),
+)
+"""One of these is in every line that a rule can match: a search for plain words is a hundred times faster."""
+
 _BIDI = frozenset("\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 
@@ -35,7 +47,7 @@ def flags(files: Files) -> tuple[Flag, ...]:
     """The tripwires that fire on a candidate's editable files, at most MOST, in file and line order."""
     found: list[Flag] = []
     for name in sorted(files):
-        text = files[name].decode("utf-8", "replace")
+        text = files[name][:SCANNED_BYTES].decode("utf-8", "replace")
         for number, line in enumerate(_suspects(text), 1):
             if line and (rule := _rule(line)):
                 found.append(Flag(rule, f"{name}:{number}", clean(line.strip())[:120]))
@@ -46,11 +58,11 @@ def flags(files: Files) -> tuple[Flag, ...]:
 
 def _suspects(text: str) -> list[str]:
     """The lines of a text, or nothing when a look at the whole shows that no rule can fire."""
-    return text.split("\n") if not text.isascii() or _ANY.search(text) else []
+    return text.split("\n") if not text.isascii() or any(hint in text for hint in _HINTS) else []
 
 
 def _rule(line: str) -> str | None:
-    if found := _ANY.search(line):
+    if any(hint in line for hint in _HINTS) and (found := _ANY.search(line)):
         return RULES[int((found.lastgroup or "r0")[1:])][0]
     if line.isascii():
         return None
