@@ -17,6 +17,9 @@ from kernelfactory.view import Pair, inside
 HOME = "/tmp/home"
 """The agent's throw-away home, in the cage's own /tmp."""
 
+ROOMS = ("/tmp", "/dev")
+"""What the cage has of its own, in any jail."""
+
 ALWAYS_MASKED = ("/root", "/home", "/var/tmp", "/run", "/var/run", "/mnt", "/media")
 
 
@@ -45,7 +48,7 @@ class Cage:
         """Run `argv` in the workspace; `env` is added to PATH, HOME, TMPDIR and LANG."""
         hidden = self._hidden()
         needed = [*_installation(), *(_resolver() if self.network else ())]
-        again = [pair for pair in needed if any(inside(_place(pair), mask) for mask in hidden)]
+        again = [pair for pair in needed if any(inside(_place(pair), mask) for mask in (*hidden, *ROOMS))]
         return Spec(
             argv=tuple(argv),
             read=tuple((pair[0], _place(pair)) for pair in (*again, *self.show)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,13 +42,36 @@ def test_a_bwrap_that_does_not_start_is_said(tmp_path: Path, broken: str) -> Non
     assert ("No permissions" in why) == ("echo" in broken)
 
 
-def test_a_bwrap_that_holds_nothing_is_found_out(tmp_path: Path) -> None:
-    """Injected fault: a bwrap that only runs the command, as a cheap wrapper would."""
-    fake = tmp_path / "bwrap"
-    fake.write_text('#!/bin/sh\nwhile [ "$1" != "--" ]; do shift; done\nshift\nexec "$@"\n')
-    fake.chmod(0o755)
-    made, why = working(str(fake))
-    assert made is None and "connect to loopback" in why and "read a secret file" in why
+class Leaky(Bubblewrap):
+    """A real bubblewrap with a line of its own taken out or put in."""
+
+    without: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+
+    def command(self, spec: Spec, options: process.Options = process.PLAIN) -> jail.Launch:
+        made = super().command(spec, options)
+        text = "\0".join(made.argv).replace("\0".join(("", *self.without, "")), "\0", 1) if self.without else None
+        argv = tuple(text.split("\0")) if text is not None else made.argv
+        end = argv.index("--")
+        return replace(made, argv=(*argv[:end], *self.more, *argv[end:]))
+
+
+@pytest.mark.parametrize(
+    ("without", "more", "works"),
+    [
+        ((), ("--share-net",), {"connect to loopback", "connect to an abstract socket"}),
+        (("--remount-ro", "/"), (), {"write /", "write /etc"}),
+        ((), ("--tmpfs", "/dev/shm"), {"fill /dev/shm"}),
+        ((), ("--bind", "/tmp", "/tmp"), {"read a secret file", "connect to a socket file", "write the host's files"}),
+    ],
+)
+def test_a_leak_is_found_out(
+    bwrap: Bubblewrap, without: tuple[str, ...], more: tuple[str, ...], works: set[str]
+) -> None:
+    """Injected faults: each taken-out or put-in argument must be seen by the self-test."""
+    made = Leaky(bwrap.binary)
+    made.without, made.more = without, more
+    assert {attack.name for attack in jail.self_test(made) if attack.worked} >= works
 
 
 def test_a_bwrap_without_its_filter_is_found_out(bwrap: Bubblewrap) -> None:
