@@ -1,4 +1,4 @@
-"""A whole measurement: candidate's files to verdict, with jail, build, parse and simulation; and what its parts cost."""
+"""A whole measurement: files to verdict, with jail, build, parse and simulation; and what its parts cost."""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kernelfactory import problem
 from kernelfactory.model import Axis, BadInput, BadIntake, BadProblem
@@ -223,3 +225,47 @@ def test_find_knows_folders_and_shipped_names(folder: Path) -> None:
 )
 def test_editable_globs(name: str, globs: list[str], said: bool) -> None:
     assert problem.is_editable(name, globs) is said
+
+
+GOOD = {
+    "problem.toml": (TINY / "tiny_network/problem.toml").read_bytes(),
+    "task.md": b"task",
+    "seed/network.py": b"x",
+    "seed/produce.py": b"x",
+    "judge/ruler.py": b"x",
+}
+PIECES = (
+    *(
+        "[",
+        "]",
+        "[[",
+        '"',
+        "=",
+        "\n",
+        "inf",
+        "nan",
+        "-1",
+        "1e999",
+        "true",
+        "{}",
+        "[]",
+        "name",
+        "x.y",
+        "seconds",
+        "\x00",
+    ),
+    *("\u202e", "9" * 30, "1979-05-27", '"""', "#", ",", "editable", "[metric]", "goal = 1", "..", "/"),
+)
+WORDS = st.sampled_from(PIECES)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, len(GOOD["problem.toml"])), st.integers(0, 40), st.lists(WORDS, max_size=4))
+def test_any_damage_gives_one_clear_line_or_a_problem(at: int, cut: int, words: list[str]) -> None:
+    text = GOOD["problem.toml"]
+    damaged = text[:at] + "".join(words).encode() + text[at + cut :]
+    try:
+        problem.parse({**GOOD, "problem.toml": damaged}, "somewhere")
+    except BadProblem as error:
+        assert re.match(r"somewhere/problem\.toml:\d+: ", str(error)), error
+        assert str(error).isprintable(), error

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kernelfactory.files import tree_id
+from kernelfactory.jail import Unprotected
 from kernelfactory.judge import Judge, JudgeFailed
 from kernelfactory.model import ReasonCode, Verdict
 
@@ -297,3 +298,12 @@ def test_a_large_artefact_travels_fast(make_problem: Any, open_judge: Any) -> No
     best = min(judge.screen({"number.txt": large}).seconds for _ in range(5))
     assert judge.screen({"number.txt": large}).score == len(large)
     assert best < 0.5  # 2 ms to 20 ms: see benchmarks/measurement.py
+
+
+def test_unprotected_says_so_in_every_verdict(make_problem: Any, tmp_path: Path) -> None:
+    for name, score in (("tiny_number", 1000), ("tiny_network", 6)):
+        of = make_problem(name)
+        with Judge(of, Unprotected(), scratch=tmp_path) as judge:
+            verdict = judge.screen(of.seed)
+            assert (verdict.verdict, verdict.score) == ("accepted", score)
+            assert (verdict.jail, verdict.trust, judge.trust) == ("none", "unprotected", "unprotected")
