@@ -257,19 +257,16 @@ TOKENS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def mutate() -> Callable[[Random, bytes], bytes]:
+def mutated(dice: Random, text: bytes) -> bytes:
     """A text with one to three places changed."""
-
-    def once(dice: Random, text: bytes) -> bytes:
+    for _ in range(dice.choice([1, 1, 1, 2, 3])):
         at = dice.randrange(len(text) + 1)
         end = min(len(text), at + dice.choice([0, 0, 1, 1, 2, 5, 30]))
         new = dice.choice([b"", dice.choice(TOKENS), bytes([dice.randrange(256)]), text[at:end] * 2])
-        return text[:at] + new + text[end:]
+        text = text[:at] + new + text[end:]
+    return text[: dice.randrange(len(text) + 1)] if dice.random() < 0.05 else text
 
-    def some(dice: Random, text: bytes) -> bytes:
-        for _ in range(dice.choice([1, 1, 1, 2, 3])):
-            text = once(dice, text)
-        return text[: dice.randrange(len(text) + 1)] if dice.random() < 0.05 else text
 
-    return some
+@pytest.fixture(scope="session")
+def mutate() -> Callable[[Random, bytes], bytes]:
+    return mutated
