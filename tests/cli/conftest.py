@@ -10,9 +10,27 @@ from pathlib import Path
 
 import pytest
 
+from kernelfactory.files import write_tree
 from kernelfactory.model import Choice, Experiment, Flag, Metric, Ruler, Usage, Verdict, Work
 from kernelfactory.record import ClaimRow, Crew, Record, Start
 from kernelfactory.trees import Trees
+
+PROBLEM = {
+    "problem.toml": b"""name = "demo"
+editable = ["program.py"]
+kind = "artefact"
+[metric]
+name = "cycles"
+unit = "cycles"
+goal = "min"
+[measure]
+ruler = "ruler:measure"
+""",
+    "task.md": b"Make it smaller.\n",
+    "seed/program.py": b"a = 1\n",
+    "seed/fixed.py": b"",
+    "judge/ruler.py": b"def measure(artefact, rng, inputs): ...\n",
+}
 
 Kf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -70,6 +88,7 @@ def experiment(tmp_path: Path) -> Path:
     trees = Trees.create(folder / "trees.git")
     with Record.create(folder, asked) as record:
         _fill(record, trees)
+    write_tree(folder / "problem", PROBLEM)
     (folder / "attempts" / "000001").mkdir(parents=True)
     (folder / "attempts" / "000001" / "brief.md").write_text("# Brief\n\x1b[31mred\n")
     return folder
@@ -80,7 +99,9 @@ def _fill(record: Record, trees: Trees) -> None:
     run = record.start_run(Start(60.0, "bubblewrap", "judged", "c", "sha256:9f2b11aa", crew=crew), 1.7e9)
     seed = trees.commit({"program.py": b"a = 1\n"}, message="seed")
     record.seeded(verdict(seed.tree, 100.0, confirmed=True), 1.7e9, seed.commit)
-    better = trees.commit({"program.py": b"a = 2\nb = 3\n"}, parents=[seed.commit], message="attempt 1")
+    better = trees.commit(
+        {"program.py": b"a = 2\nb = 3\n", "fixed.py": b""}, parents=[seed.commit], message="attempt 1"
+    )
     for number, found in ((1, verdict(better.tree, 80.0, confirmed=True)), (2, verdict(seed.tree, None))):
         record.claim(_claim(number, run))
         measurement = record.add_measurement(number, "screen", found, 1.7e9 + number, commit=better.commit)

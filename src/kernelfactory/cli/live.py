@@ -170,12 +170,13 @@ def _curve(now: Progress, width: int, rows: int) -> list[Text]:
     low, high = min(scores), max(scores)
     gutter = max(len(number(low)), len(number(high)))
     columns = max(10, width - gutter - 1)
+    horizon = max(now.elapsed, curve[-1][0])  # after a resume the curve goes back further than this run
     floor = low - (high - low) / rows
-    lines = chart.area(chart.steps(curve, now.elapsed, columns), rows, floor, high if high > low else low + 1)
+    lines = chart.area(chart.steps(curve, horizon, columns), rows, floor, high if high > low else low + 1)
     labels = {0: number(high)} if high > low else {}
     labels[rows - 1] = number(low)
     drawn = [Text.assemble((f"{labels.get(i, ''):>{gutter}} ", "dim"), _shade(lines, i)) for i in range(rows)]
-    axis = _ends(Text(f"{'':>{gutter}} 0:00", "dim"), Text(clock(now.elapsed), "dim"), gutter + 1 + columns)
+    axis = _ends(Text(f"{'':>{gutter}} 0:00", "dim"), Text(clock(horizon), "dim"), gutter + 1 + columns)
     return [*drawn, axis]
 
 

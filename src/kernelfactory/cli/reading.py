@@ -254,6 +254,14 @@ def _trees(reader: Reader) -> Trees:
     return Trees(reader.folder / "trees.git")
 
 
+def _editable(reader: Reader, commit: str) -> dict[str, bytes]:
+    """The files that the problem lets agents edit: what is ready to copy."""
+    from kernelfactory.problem import is_editable, load
+
+    globs = load(reader.folder / "problem").editable
+    return {name: data for name, data in _trees(reader).read(commit).items() if is_editable(name, globs)}
+
+
 def _diff(reader: Reader, attempt: int) -> str:
     """Unified, against the parent; nothing for the seed, or where there is no valid program."""
     row = reader.attempt(attempt)
@@ -289,12 +297,13 @@ def best(
 
     Exit code 1 while nothing beats the seed."""
     from kernelfactory.files import write_tree
+    from kernelfactory.record.rows import plain as whole
 
     with _open(experiment) as reader:
         found, metric, baseline = reader.best(), reader.experiment.metric, reader.baseline()
         if found is None:
             raise BadInput(f"{reader.folder} has no valid program yet")
-        files = _trees(reader).read(found.commit) if found.commit else {}
+        files = _editable(reader, found.commit) if found.commit else {}
         where = reader.folder / "best"
     if out is not None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -304,7 +313,7 @@ def best(
     names = sorted(files)
     facts = {
         "attempt": found.attempt,
-        "score": found.score,
+        "score": whole(found.score),
         "commit": found.commit,
         "tree": found.tree,
         "trust": found.trust,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kernelfactory.cli import places
-from kernelfactory.cli.options import Experiment, Json, Scratch
+from kernelfactory.cli.options import Experiment, Json
 from kernelfactory.cli.terminal import document, say, size
 from kernelfactory.model import BadInput
 
@@ -43,8 +44,27 @@ def report(
     return 0
 
 
-def clean(experiment: Experiment = None, scratch: Scratch = None, json: Json = False) -> int:
+def clean(experiment: Experiment = None, json: Json = False) -> int:
     """Remove leftover workspaces; say how much.
 
-    They are left behind by a kill; the record and the programs are never touched."""
-    raise NotImplementedError
+    They are left behind by a kill; those still in use, the record and the programs are never touched."""
+    from kernelfactory import workspace
+    from kernelfactory.record import Reader
+
+    with Reader.open(places.experiment(experiment)) as reader:
+        lent = {Path(row.workspace).parent for row in reader.attempts() if row.workspace}
+    roots = sorted({folder.parent for folder in lent if folder.parent.is_dir()})
+    left = [folder for root in roots for folder in workspace.leftovers(root) if folder in lent]
+    freed = sum(_bytes(folder) for folder in left)
+    for folder in left:
+        workspace.remove(folder)
+    if json:
+        document({"removed": [str(folder) for folder in left], "bytes": freed})
+    else:
+        say(f"{len(left)} workspaces removed, {size(freed)} freed")
+    return 0
+
+
+def _bytes(folder: Path) -> int:
+    """What its files take; links are not followed, and what cannot be read counts as nothing."""
+    return sum(os.lstat(os.path.join(at, name)).st_size for at, _, names in os.walk(folder) for name in names)
