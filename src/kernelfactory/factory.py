@@ -343,8 +343,7 @@ class Factory:
         if work.files is None:
             self.rooms.record.submit(row.attempt, work, now)
         else:
-            commit = self.assay.commit(row.attempt, work.files, "handed in")
-            tree = self.assay.tree(work.files)
+            commit, tree = self.assay.stored(row.attempt, work.files)
             self.rooms.record.submit(row.attempt, work, now, commit=commit, tree=tree)
         self.keep(row.attempt, "progress.md", work.notes.encode("utf-8", "replace"))
         self.rooms.window("after-submit")
