@@ -39,7 +39,7 @@ def test_figures_are_the_records(make, tmp_path):
         assert data.spend.judge_seconds == reader.spent().judge_seconds
     assert [step.score for step in data.steps] == [1000.0, 900.0, 790.0]
     assert [row.outcome for row in data.rows] == ["improved", "rejected", "improved", "worse"]
-    assert data.rows[1].fault == "wrong_answer: differs at 3"
+    assert data.rows[1].fault == "wrong answer: differs at 3"
     assert [step.at for step in data.steps] == [0.0, 20.0, 60.0]
     assert orders(data) == [0, 1, 3]
     assert dict(data.caps)["Attempts at most"] == "5" and dict(data.caps)["Target"] == "500"
@@ -125,6 +125,32 @@ def test_private_programs_stay_hidden_unless_asked_for(make, tmp_path):
         page = report.write([made.end()], tmp_path / "r.html", with_code=with_code)[0].read_text()
         assert ("secret_word" in page) is shown
         assert ("Solutions of this problem are private" in page) is not shown
+
+
+NOTE = """# What I did
+Moved the load before the loop, 900 -> 800 cycles.
+```python
+canary one
+```
+    canary two
+x = canary3
+for canary4 in y:
+emit(canary5)
+canary_6
+Then `canary seven` helped.
+~~~
+canary eight, the fence never ends
+"""
+
+
+def test_code_in_notes_of_private_problems_stays_hidden_too(make, tmp_path):
+    for private, with_code, shown in [(True, False, 0), (True, True, 9), (False, False, 9)]:
+        made = make(private=private).seed(1000.0).start()
+        made.attempt(0, 900.0, note=NOTE)
+        made.attempt(0, None, reason="SyntaxError in canary = 9")
+        page = report.write([made.end()], tmp_path / "r.html", with_code=with_code)[0]
+        assert page.read_text().count("canary") == shown
+        assert "Moved the load before the loop, 900 -> 800 cycles." in payload(page)["experiments"][0]["notes"]["1"]
 
 
 def test_bad_input_is_one_line(make, tmp_path):

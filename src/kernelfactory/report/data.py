@@ -85,6 +85,7 @@ class ReportData:
     state: str
     why: str | None = None
     private: bool = False
+    with_code: bool = False
     policy: str = ""
     islands: int = 1
     seed: int | None = None

@@ -149,3 +149,28 @@ def clean(text: str, limit: int = 4000) -> str:
     """Hostile text made harmless to look at: no terminal sequences, control or direction characters, a size cap."""
     text = _UNSEEN.sub("", _ESCAPES.sub("", text[: 4 * limit].replace("\r\n", "\n")))
     return text if len(text) <= limit else text[:limit] + " … (cut)"
+
+
+_CODE = re.compile(
+    r"[{}\[\]=<>\\]|;\s*$|\w\(|\w\.\w+\.\w|\b\w+_\w+\b|^(\t| {4})"
+    r"|^\s*(def|class|for|while|if|elif|else|return|import|from|with|try|yield|lambda|assert)\b.*:?\s*$"
+)
+_SPAN = re.compile(r"`+[^`]*`+")
+_LEFT_OUT = "[code left out]"
+
+
+def prose(text: str) -> str:
+    """Only what reads as prose: fenced and indented blocks, code spans and lines that look like code are left out.
+    Errs towards leaving out; no promise about code that is written as sentences."""
+    kept: list[str] = []
+    fence = ""
+    for line in text.splitlines():
+        mark = line.strip()[:3]
+        opens = not fence and mark in ("```", "~~~")
+        code = bool(fence) or opens or bool(_CODE.search(_SPAN.sub("", line).replace(" -> ", " ")))
+        fence = mark if opens else "" if fence and line.strip().startswith(fence) else fence
+        if not code:
+            kept.append(_SPAN.sub(_LEFT_OUT, line))
+        elif not kept or kept[-1] != _LEFT_OUT:
+            kept.append(_LEFT_OUT)
+    return "\n".join(kept)

@@ -24,6 +24,7 @@ def load(folder: Path, *, with_code: bool) -> ReportData:
         (state, why), asked = reader.state(), reader.experiment
         steps = facts.standing([_step(point, clock) for point in reader.curve()], asked.metric)
         seeded = reader.measurements(0)
+        say = _as_it_is if with_code or not asked.private else facts.prose
         return ReportData(
             name=asked.name,
             problem=asked.problem,
@@ -33,6 +34,7 @@ def load(folder: Path, *, with_code: bool) -> ReportData:
             state=state,
             why=why,
             private=asked.private,
+            with_code=with_code,
             policy=asked.policy,
             islands=asked.islands,
             seed=asked.seed,
@@ -45,8 +47,8 @@ def load(folder: Path, *, with_code: bool) -> ReportData:
             baseline=reader.baseline(),
             steps=steps,
             spend=_spend(reader.spent()),
-            rows=tuple(_row(reader, attempt, clock) for attempt in attempts),
-            notes={note.attempt: note.text for note in reader.notes() if note.attempt},
+            rows=tuple(_row(reader, attempt, clock, say) for attempt in attempts),
+            notes={note.attempt: say(note.text) for note in reader.notes() if note.attempt},
             diff=_diff(reader, with_code),
         )
 
@@ -88,11 +90,17 @@ def _step(point: Improvement, clock: Callable[[float], float]) -> Step:
     return Step(clock(point.at) if point.attempt else 0.0, point.attempt, point.score, _spend(point))
 
 
-def _row(reader: Reader, attempt: Attempt, clock: Callable[[float], float]) -> Row:
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _row(reader: Reader, attempt: Attempt, clock: Callable[[float], float], say: Callable[[str], str]) -> Row:
     judged = reader.measurements(attempt.attempt) if attempt.measurements else []
     refused = [m.verdict for m in judged if m.verdict.reason] if attempt.outcome in ("rejected", "quarantined") else []
     why = [attempt.fault] if attempt.fault else []
-    why += [f"{verdict.reason_code or verdict.verdict}: {verdict.reason}" for verdict in refused[-1:]]
+    why += [
+        f"{(verdict.reason_code or verdict.verdict).replace('_', ' ')}: {verdict.reason}" for verdict in refused[-1:]
+    ]
     return Row(
         attempt=attempt.attempt,
         parent=attempt.parent,
@@ -112,7 +120,7 @@ def _row(reader: Reader, attempt: Attempt, clock: Callable[[float], float]) -> R
         measurements=attempt.measurements,
         move=attempt.move,
         reason=attempt.reason,
-        fault="; ".join(why),
+        fault=say("; ".join(why)) if why else "",
         end=attempt.end,
         cage=attempt.cage,
         commit=attempt.commit,
