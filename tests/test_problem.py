@@ -269,3 +269,21 @@ def test_any_damage_gives_one_clear_line_or_a_problem(at: int, cut: int, words: 
     except BadProblem as error:
         assert re.match(r"somewhere/problem\.toml:\d+: ", str(error)), error
         assert str(error).isprintable(), error
+
+
+def test_the_documented_example_is_the_tested_problem() -> None:
+    page = (Path(__file__).parent.parent / "docs/problems.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    documented = problem.parse({**GOOD, "problem.toml": example.encode()}, "docs")
+    tested = problem.load(TINY / "tiny_network")
+    for name in ("name", "editable", "kind", "metric", "produce", "measure", "axes", "private", "web"):
+        assert getattr(documented, name) == getattr(tested, name)
+
+
+def test_every_key_is_documented() -> None:
+    page = (Path(__file__).parent.parent / "docs/problems.md").read_text()
+    keys = re.findall(r"\| `([\w.]+)`(?:, `([\w.]+)`)? \|", page)
+    documented = {key for pair in keys for key in pair if key}
+    source = Path(problem.__file__).read_text()
+    asked = set(re.findall(r"(?:top|table)\.(?:text|texts|number|count|size|flag|take)\(\s*\"(\w+)\"", source))
+    assert asked == {key.rpartition(".")[2] for key in documented} - {"NAME"}
