@@ -196,7 +196,7 @@ def jam(code: Code, rng: Random, _donors: Sequence[Code]) -> Edit | None:
     factor = rng.choice((2, 2, 2, 4))
     inside = declared_in(code, found.statements)
     outside = assigned_outside(code, found.loop, found.statements)
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         outside = [a for a in outside if rng.random() < 0.6]
     changes: list[Change] = []
     turns = [found.statements]
@@ -210,8 +210,7 @@ def jam(code: Code, rng: Random, _donors: Sequence[Code]) -> Edit | None:
             changes.append(insertion(statement, column(own.statement), own.statement, after=True))
     weave = _Weave(code, rng, {})
     at = column(found.statements[0])
-    woven = [indent(s, column(found.statements[0]), at) for s in weave.blocks(turns)]
-    new = block_text(code.grammar, woven, at, column(found.loop))
+    new = block_text(code.grammar, weave.blocks(turns), at, column(found.loop))
     changes += [found.longer(factor), (found.body.start_byte, found.body.end_byte, new)]
     return Edit(code.edited(changes), f"loop of line {line(found.loop)}, {factor} turns")
 
@@ -234,7 +233,7 @@ class _Weave:
 
     def blocks(self, turns: Sequence[tuple[Node, ...]]) -> list[bytes]:
         if len({len(turn) for turn in turns}) != 1:
-            return [self._plain(s) for turn in turns for s in turn]
+            return [text(s) for turn in turns for s in turn]
         return [new for group in zip(*turns, strict=True) for new in self.statement(group)]
 
     def statement(self, group: Sequence[Node]) -> list[bytes]:
@@ -245,7 +244,7 @@ class _Weave:
         for other in group[1:]:
             joined = self._joined(merged, other)
             if joined is None:
-                return [self._plain(s) for s in group]
+                return [text(s) for s in group]
             merged = joined
         return [merged]
 
@@ -270,7 +269,3 @@ class _Weave:
         woven = self.blocks([body[1] for body in bodies if body is not None])
         head = text(group[0])[: first[0].start_byte - group[0].start_byte]
         return head + block_text(self.code.grammar, woven, at, column(group[0]))
-
-    @staticmethod
-    def _plain(statement: Node) -> bytes:
-        return text(statement)

@@ -73,8 +73,8 @@ def _target(code: Code, statement: Node) -> tuple[bytes, Node | None] | None:
 
 
 def declared_in(code: Code, statements: Sequence[Node]) -> list[bytes]:
-    """Names that these statements themselves set, at their own level."""
-    found = [_target(code, statement) for statement in statements]
+    """Names that these statements set, at any depth; headers of loops don't count."""
+    found = [_target(code, node) for statement in statements for node in walk(statement) if node.is_named]
     return list(dict.fromkeys(target[0] for target in found if target is not None))
 
 

@@ -4,6 +4,7 @@ Refuses to know how trying works: `measure` is given."""
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -75,6 +76,7 @@ class Report:
             self.tallies[name] = self.tallies.get(name, Tally()) + tally
 
     def refuse(self, reason: str) -> None:
+        reason = re.sub(r"\d+", "N", reason)
         if reason in self.refused or len(self.refused) < 12:
             self.refused[reason] = self.refused.get(reason, 0) + 1
 
@@ -101,7 +103,7 @@ class Search:
         self.sources = self.safe = self.task.sources
         self.chooser = Chooser(self.task.earlier)
         self.seen = {self._key(self.sources)}
-        self.figure = self.best = self.task.parent_score
+        self.figure = self.base = self.best = self.task.parent_score
         self.start = self.clock()
 
     def run(self) -> tuple[Sources, Report]:
@@ -122,7 +124,10 @@ class Search:
 
     def _base(self) -> None:
         """The figure to compare with: that of the parent in the small try, if the problem has one."""
-        base = self.measure(self.sources, True)
+        try:
+            base = self.measure(self.sources, True)
+        except NoMore:
+            base = Trial(None)
         self.quick = base.figure is not None
         if base.figure is not None:
             self.figure = self.base = base.figure
