@@ -11,8 +11,10 @@ REUSABLE = ("wrong_answer", "malformed", "forged", "over_limit")
 ATTEMPT = columns(Attempt, "attempt")
 NOTE = "attempt, ifnull(outcome, 'none') AS outcome, score, notes AS text, agent"
 EVENTS = """
-SELECT e.seq, e.kind, e.attempt, e.flagged, a.parent, a.island, a.move, a.outcome,
-  m.verdict, m.score, m.tree, m.measures, m.trust, m.confirmed
+SELECT e.seq, e.kind, e.attempt, a.parent, a.island, a.move,
+  CASE WHEN e.kind IN ('judged', 'abandoned') THEN a.outcome END,
+  CASE m.verdict WHEN 'accepted' THEN m.score END, m.tree, CASE m.verdict WHEN 'accepted' THEN m.measures END,
+  ifnull(m.trust, 'judged'), ifnull(m.confirmed, 0), e.flagged
 FROM event e JOIN attempt a ON a.attempt = e.attempt LEFT JOIN measurement m ON m.measurement = e.measurement
 WHERE e.seq > ? ORDER BY e.seq LIMIT ?"""
 STANDING = """

@@ -75,6 +75,7 @@ class Reader:
         self._db = db
         self._lock = lock if lock is not None else threading.RLock()
         self.folder = Path(folder)
+        self._path = self.folder / DATABASE
         self.experiment: Experiment = experiment_of(
             self._one("SELECT * FROM experiment"), self._all("SELECT * FROM axis ORDER BY axis")
         )
@@ -385,9 +386,9 @@ class Reader:
     def _one(self, sql: str, *values: object) -> sqlite3.Row:
         rows = self._all(sql, *values)
         if not rows:
-            raise damaged(self.folder / DATABASE, "a row that must be there is missing")
+            raise damaged(self._path, "a row that must be there is missing")
         return rows[0]
 
     def _all(self, sql: str, *values: object) -> list[sqlite3.Row]:
-        with self._lock, disk(self.folder / DATABASE):
+        with self._lock, disk(self._path):
             return self._db.execute(sql, values).fetchall()

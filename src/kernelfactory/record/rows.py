@@ -239,6 +239,11 @@ def columns(kind: type[Any], table: str) -> str:
     return ", ".join(f'{table}."{field.name}"' for field in fields(kind))
 
 
+def shallow(row: Any) -> dict[str, Any]:
+    """A dataclass as a dictionary, its values as they are."""
+    return {field.name: getattr(row, field.name) for field in fields(row)}
+
+
 def attempt_of(row: Row) -> Attempt:
     values: dict[str, Any] = dict(row)
     values["inspirations"] = tuple(int(word) for word in row["inspirations"].split())
@@ -247,23 +252,12 @@ def attempt_of(row: Row) -> Attempt:
     return Attempt(**values)
 
 
-def event_of(row: Row) -> Event:
-    stands = row["verdict"] == "accepted"
-    return Event(
-        seq=row["seq"],
-        kind=row["kind"],
-        attempt=row["attempt"],
-        parent=row["parent"],
-        island=row["island"],
-        move=row["move"],
-        outcome=row["outcome"] if row["kind"] in ("judged", "abandoned") else None,
-        score=row["score"] if stands else None,
-        tree=row["tree"],
-        measures=json.loads(row["measures"]) if stands else {},
-        trust=row["trust"] or "judged",
-        confirmed=bool(row["confirmed"]),
-        flagged=bool(row["flagged"]),
-    )
+def event_of(row: Iterable[Any]) -> Event:
+    """A row of the query EVENTS, which has the fields of an Event in their order."""
+    seq, kind, attempt, parent, island, move, outcome, score, tree, measures, trust, confirmed, flagged = row
+    seen = json.loads(measures) if measures else {}
+    claimed = (seq, kind, attempt, parent, island, move)
+    return Event(*claimed, outcome, score, tree, seen, trust, bool(confirmed), bool(flagged))
 
 
 def verdict_of(row: Row, problem: str, digest: str) -> Verdict:

@@ -18,7 +18,7 @@ VERSION = 1
 APPLICATION = 0x4B466163
 """`PRAGMA application_id` of a record ("KFac")."""
 DATABASE = "record.db"
-QUICK_CHECK_BYTES = 64 << 20
+QUICK_CHECK_BYTES = 16 << 20
 """Files up to this size are checked whole when opened; larger ones in the tables that can be checked at once."""
 
 

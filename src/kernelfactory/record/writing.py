@@ -8,7 +8,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +22,7 @@ from kernelfactory.model import (
 )
 from kernelfactory.record.owner import own, refuse_network
 from kernelfactory.record.reading import Reader
-from kernelfactory.record.rows import Attempt, ClaimRow, Crew, Start, token_digest
+from kernelfactory.record.rows import Attempt, ClaimRow, Crew, Start, shallow, token_digest
 from kernelfactory.record.store import (
     DATABASE,
     Options,
@@ -99,8 +98,8 @@ class Record(Reader):
 
     def start_run(self, start: Start, at: float) -> int:
         """A new run of this process; one that was left open is closed as interrupted, at its last sign of life."""
-        values = asdict(start)
-        crew = values.pop("crew")
+        values = shallow(start)
+        del values["crew"]
         values |= {"started_at": at, "state": "running", "pid": os.getpid(), "unprotected": int(start.unprotected)}
         with self.transaction():
             self._all(
@@ -109,10 +108,9 @@ class Record(Reader):
                 INTERRUPTED,
             )
             run = self._insert("run", values)
-            for item in crew:
-                self._insert(
-                    "agent", item | {"run": run, "model": item["model"] or "", "costs_money": int(item["costs_money"])}
-                )
+            for item in start.crew:
+                row = shallow(item) | {"run": run, "model": item.model or "", "costs_money": int(item.costs_money)}
+                self._insert("agent", row)
         return run
 
     def end_run(self, run: int, state: Literal["stopped", "finished"], why: str, at: float) -> None:
@@ -164,7 +162,7 @@ class Record(Reader):
     def claim(self, claim: ClaimRow) -> None:
         """The row of a new attempt, state claimed."""
         choice = claim.choice
-        values = asdict(claim)
+        values = shallow(claim)
         del values["choice"], values["token"], values["at"]
         values |= {
             "parent": choice.parent,
@@ -196,7 +194,7 @@ class Record(Reader):
         """A longer lease; `usage` when it is known how much has been spent by now. LostClaim: no longer claimed."""
         with self.transaction():
             values: dict[str, object] = {"lease_until": lease_until}
-            self._update(attempt, values | (asdict(usage) if usage else {}), "claimed")
+            self._update(attempt, values | (shallow(usage) if usage else {}), "claimed")
 
     def tried(self, attempt: int) -> None:
         """Counts a quick try. LostClaim: no longer claimed."""
@@ -287,7 +285,7 @@ class Record(Reader):
                 "commit": commit,
                 "reason": None if verdict.reason is None else _text(verdict.reason),
                 "measures": json_text(dict(verdict.measures)),
-                "flags": json_text([asdict(flag) for flag in verdict.flags]),
+                "flags": json_text([shallow(flag) for flag in verdict.flags]),
                 "instruments": json_text(dict(verdict.instruments)),
                 "seconds": 0.0 if cached_from is not None else verdict.seconds,
                 "ruler_backend": verdict.ruler.backend,
@@ -330,7 +328,7 @@ class Record(Reader):
             return
         self._insert(
             "best",
-            asdict(self.spent())
+            shallow(self.spent())
             | {"seq": seq, "at": at, "attempt": best.attempt, "measurement": best.measurement}
             | {"score": best.score, "trust": best.trust, "hours": self.hours(at)},
         )
@@ -351,7 +349,7 @@ class Record(Reader):
     def _insert(self, table: str, values: Mapping[str, object]) -> int:
         names = ", ".join(f'"{name}"' for name in values)
         marks = ", ".join("?" * len(values))
-        with disk(self.folder / DATABASE):
+        with disk(self._path):
             return int(
                 self._db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values())).lastrowid
                 or 0
@@ -380,7 +378,7 @@ def _owning(path: Path, make: Callable[[], sqlite3.Connection], kind: type[Recor
 
 
 def _handed_in(work: Work) -> dict[str, object]:
-    return asdict(work.usage) | {
+    return shallow(work.usage) | {
         "end": work.end,
         "fault": work.fault and _text(work.fault),
         "notes": _text(work.notes, None),
