@@ -31,7 +31,7 @@ def sources(contract: str) -> set[str]:
 
 @pytest.mark.parametrize(("contract", "may"), [("processes", {"process"}), ("database", {"record"})])
 def test_only_one_room_may(contract: str, may: set[str]) -> None:
-    assert sources(contract) | may == rooms() - {"reading", "rows"} | may
+    assert sources(contract) | may == rooms()
 
 
 @pytest.fixture
