@@ -72,6 +72,10 @@ def test_stdin_that_nobody_reads_is_no_error() -> None:
     assert run(["cat"], env=ENV, seconds=5).stdout == b"", "no stdin is an empty one"
 
 
+def test_the_kernel_takes_a_child_first_when_memory_is_short() -> None:
+    assert run(["sh", "-c", "sleep 0.2; cat /proc/self/oom_score_adj"], env=ENV, seconds=9).stdout == b"1000\n"
+
+
 def test_the_deadline_kills() -> None:
     done = run(["sleep", "30"], env=ENV, seconds=0.2)
     assert done.timed_out and done.returncode == -9 and done.seconds < 3

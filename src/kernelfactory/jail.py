@@ -295,7 +295,8 @@ class Unprotected:
         env = {"HOME": "/tmp", "TMPDIR": "/tmp", **spec.env}
         env |= {name: outside(env[name]) for name in ("HOME", "TMPDIR")}
         os.makedirs(env["HOME"], exist_ok=True)
-        limits = {name: value for name, value in _limits(spec).items() if name != "nproc"}
+        void = {"nproc", "as"} if sys.platform != "linux" else {"nproc"}  # counts all that the user runs; not on macOS
+        limits = {name: value for name, value in _limits(spec).items() if name not in void}
         argv = _limited([outside(word) for word in spec.argv], limits, self._prlimit)
         return Launch(argv, env, dataclasses.replace(options, cwd=outside(spec.cwd)))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import select
-import selectors
 import signal
 import subprocess
 import threading
@@ -15,10 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from kernelfactory.model import KernelFactoryError
+from kernelfactory.pipes import CHUNK, End, Feed, Sink, pump
 
 MARK = "KF_TREE"
-_CHUNK = 1 << 18
-_LINE = 1 << 16
 
 
 class Ended(KernelFactoryError):
@@ -88,6 +86,13 @@ def _marked(pid: int, mark: bytes) -> bool:
         return False
 
 
+def living(mark: str) -> Iterator[int]:
+    """The processes whose environment holds `mark`: for tests and for a check that nothing is left."""
+    for name in os.listdir("/proc"):
+        if name.isdigit() and _marked(int(name), mark.encode()):
+            yield int(name)
+
+
 def _members(root: int, mark: bytes) -> set[int]:
     """The living processes of a tree: descendants of `root`, its session, and whoever carries the mark."""
     if not os.path.isdir("/proc/self"):
@@ -147,12 +152,12 @@ class Child:
                 if options.prepare is not None:
                     options.prepare()
                 self._popen = _fork(list(argv), environment, fds, options)
+                _expendable(self._popen.pid)
             except BaseException as error:
                 self._error = error
             started.set()
             if self._popen is not None:
-                with suppress(ChildProcessError):
-                    os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOWAIT)
+                _await_end(self._popen)
             os.close(over)
 
         threading.Thread(target=keep, daemon=True, name="keeper").start()
@@ -218,7 +223,7 @@ class Child:
         with self._talk:
             while left > 0:
                 self._await(self.stdout, select.POLLIN, deadline)
-                piece = os.read(self.stdout, min(left, _CHUNK))
+                piece = os.read(self.stdout, min(left, CHUNK))
                 if not piece:
                     raise Ended("the process closed its output")
                 pieces.append(piece)
@@ -237,6 +242,21 @@ class Child:
             raise Silent("the process did not answer in time")
         if fd not in ready:
             raise Ended("the process ended")
+
+
+def _expendable(pid: int) -> None:
+    """Short of memory, the kernel is to take a child before it takes us."""
+    with suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
+        file.write("1000")
+
+
+def _await_end(popen: subprocess.Popen[bytes]) -> None:
+    """Until it ended, leaving it unreaped where that can be done: its number must not be given to another."""
+    if hasattr(os, "waitid"):
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOWAIT)
+    else:
+        popen.wait()
 
 
 def _ready(fd: int, seconds: float) -> bool:
@@ -284,106 +304,15 @@ def spawn(argv: Sequence[str], *, env: Mapping[str, str], options: Options = PLA
 # ── run to the end ───────────────────────────────────────────────────────────────────────────────
 
 
-class _End:
-    """Our end of one pipe, and for a moment theirs."""
-
-    def __init__(self, mine: int, theirs: int) -> None:
-        self.fd, self.theirs = mine, theirs
-        if mine >= 0:
-            os.set_blocking(mine, False)
-
-    def move(self) -> bool:
-        """Take or give what can be moved at once; False when that is nothing."""
-        raise NotImplementedError
-
-    def close_theirs(self) -> None:
-        os.close(self.theirs)
-        self.theirs = -1
-
-    def close(self) -> None:
-        for fd in (self.fd, self.theirs):
-            if fd >= 0:
-                os.close(fd)
-        self.fd = self.theirs = -1
-
-
-class _Sink(_End):
-    """What came from one pipe, up to its cap."""
-
-    def __init__(self, cap: int, keep_going: bool, on_line: Callable[[str], None] | None) -> None:
-        super().__init__(*os.pipe())
-        self.cap, self.keep_going, self.on_line = cap, keep_going, on_line
-        self.data = bytearray()
-        self.line = bytearray()
-        self.over = False
-
-    def move(self) -> bool:
-        if self.fd < 0:
-            return False
-        try:
-            piece = os.read(self.fd, _CHUNK)
-        except BlockingIOError:
-            return False
-        if not piece:
-            self.close()
-            return False
-        room = self.cap - len(self.data)
-        self.data += piece[:room]
-        self.over = self.over or len(piece) > room
-        if self.on_line is not None:
-            self.line += piece
-            self._lines(self.on_line)
-        return True
-
-    def _lines(self, on_line: Callable[[str], None]) -> None:
-        *whole, rest = self.line.split(b"\n")
-        for line in whole:
-            on_line(line.decode(errors="replace"))
-        if len(rest) > _LINE:
-            on_line(rest.decode(errors="replace"))
-            rest = bytearray()
-        self.line = rest
-
-    def drain(self) -> None:
-        """What still lies in the pipe when the tree has ended; an escaped daemon cannot keep this going."""
-        for _ in range(64):
-            if not self.move():
-                break
-        if self.on_line is not None and self.line:
-            self.on_line(self.line.decode(errors="replace"))
-            self.line = bytearray()
-
-
-class _Feed(_End):
-    """Bytes on their way to a child's stdin; nothing at all is /dev/null."""
-
-    def __init__(self, data: bytes) -> None:
-        theirs, mine = os.pipe() if data else (os.open(os.devnull, os.O_RDONLY), -1)
-        super().__init__(mine, theirs)
-        self.view = memoryview(data)
-
-    def move(self) -> bool:
-        try:
-            sent = os.write(self.fd, self.view)
-        except BlockingIOError:
-            return False
-        except BrokenPipeError:
-            sent = len(self.view)
-        self.view = self.view[sent:]
-        if not self.view:
-            self.close()
-        return sent > 0
-
-
-def _sinks(options: Options) -> list[_Sink]:
+def _sinks(options: Options) -> list[Sink]:
     sinks = [
-        _Sink(options.output_bytes, options.keep_going, options.on_line),
-        _Sink(options.output_bytes, options.keep_going, None),
+        Sink(options.output_bytes, options.keep_going, options.on_line),
+        Sink(options.output_bytes, options.keep_going, None),
     ]
-    return sinks if options.data_fd_env is None else [*sinks, _Sink(options.data_bytes, False, None)]
+    return sinks if options.data_fd_env is None else [*sinks, Sink(options.data_bytes, False, None)]
 
 
-def _with_data(env: Mapping[str, str], options: Options, sinks: list[_Sink]) -> tuple[dict[str, str], Options]:
+def _with_data(env: Mapping[str, str], options: Options, sinks: list[Sink]) -> tuple[dict[str, str], Options]:
     """The environment and options that hand the third sink's pipe to the child."""
     if options.data_fd_env is None:
         return dict(env), options
@@ -403,8 +332,8 @@ def run(
     """Run `argv` (never through a shell) with exactly `env` (plus a mark, KF_TREE, unless contained), for at most
     `seconds`, until `stop` is set or an output passes its cap; then nothing of its tree is left. Reading ends when
     the main process has ended, also while a daemon holds the pipes. Raises OSError when it cannot be started."""
-    feed, sinks = _Feed(stdin), _sinks(options)
-    ends: tuple[_End, ...] = (feed, *sinks)
+    feed, sinks = Feed(stdin), _sinks(options)
+    ends: tuple[End, ...] = (feed, *sinks)
     begin = time.monotonic()
     try:
         full, passed = _with_data(env, options, sinks)
@@ -412,7 +341,7 @@ def run(
         try:
             for end in ends:
                 end.close_theirs()
-            why = _pump(child, feed, sinks, (begin + seconds, stop))
+            why = pump(child.over, feed, sinks, (begin + seconds, stop))
         finally:
             code = child.kill()
         for sink in sinks:
@@ -430,47 +359,3 @@ def run(
         data=bytes(sinks[2].data) if len(sinks) > 2 else b"",
         stopped=why == "stop",
     )
-
-
-def _pump(child: Child, feed: _Feed, sinks: list[_Sink], until: tuple[float, threading.Event | None]) -> str:
-    """Move bytes until the main process ended, the deadline, the stop or an overflow; which one it was."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(child.over, selectors.EVENT_READ, None)
-        for sink in sinks:
-            selector.register(sink.fd, selectors.EVENT_READ, sink)
-        if feed.fd >= 0:
-            selector.register(feed.fd, selectors.EVENT_WRITE, feed)
-        while not (why := _verdict(sinks, until)):
-            wait = min(until[0] - time.monotonic(), 3600.0 if until[1] is None else 0.05)
-            ready = [key.data for key, _ in selector.select(max(wait, 0.0))]
-            for end in ready:
-                _move(selector, end)
-            if None in ready:
-                return "ended"
-    return why
-
-
-def _verdict(sinks: list[_Sink], until: tuple[float, threading.Event | None]) -> str:
-    """Why to stop now, or nothing."""
-    deadline, stop = until
-    if any(sink.over and not sink.keep_going for sink in sinks):
-        return "overflow"
-    if stop is not None and stop.is_set():
-        return "stop"
-    return "timeout" if time.monotonic() >= deadline else ""
-
-
-def _move(selector: selectors.BaseSelector, end: _End | None) -> None:
-    if end is None:
-        return
-    fd = end.fd
-    end.move()
-    if end.fd < 0:
-        selector.unregister(fd)
-
-
-def living(mark: str) -> Iterator[int]:
-    """The processes whose environment holds `mark`: for tests and for a check that nothing is left."""
-    for name in os.listdir("/proc"):
-        if name.isdigit() and _marked(int(name), mark.encode()):
-            yield int(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,6 +123,47 @@ def test_limits_without_prlimit(bwrap: Bubblewrap) -> None:
     made = Bubblewrap(bwrap.binary, prlimit=False)
     spec = Spec(("sh", "-c", "ulimit -n; ulimit -p; ulimit -v"), read=interpreter_binds(), env=ENV, memory=1 << 30)
     assert made.run(spec).stdout.split() == [b"1024", b"64", b"1048576"]
+
+
+DOOMED = """
+import os, sys
+from kernelfactory import jail, process
+leash = int(sys.argv[1])
+spec = jail.Spec(("sh", "-c", "setsid sleep 30 & echo up; sleep 30"), env={"PATH": "/usr/bin:/bin"})
+say = lambda line: print(line, flush=True)
+jail.find().run(spec, options=process.Options(pass_fds=(leash,), on_line=say))
+"""
+
+
+def test_nothing_jailed_outlives_a_factory_that_is_killed() -> None:
+    """kill -9 on the factory: the parent-death signal ends the jail. The pipe is held by whoever still lives."""
+    reading, leash = os.pipe()
+    argv = [sys.executable, "-c", DOOMED, str(leash)]
+    factory = process.spawn(argv, env=ENV, options=process.Options(pass_fds=(leash,), contained=True))
+    os.close(leash)
+    with os.fdopen(reading, "rb") as held:
+        assert factory.read(3, 20) == b"up\n"
+        assert not factory.ended()
+        factory.kill()
+        assert held.read() == b""
+
+
+def test_many_at_once(bwrap: Bubblewrap) -> None:
+    said: list[bytes] = []
+
+    def work(number: int) -> None:
+        for _ in range(4):
+            spec = Spec(
+                ("sh", "-c", f"cat; echo {number}; ls /root /mnt 2>/dev/null"), read=interpreter_binds(), env=ENV
+            )
+            said.append(bwrap.run(spec, stdin=b"in").stdout[:5])
+
+    threads = [threading.Thread(target=work, args=(10 + number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(said) == sorted(b"in%d\n" % (10 + number) for number in range(6) for _ in range(4))
 
 
 def test_the_interpreter_is_bound_once_and_never_usr() -> None:
