@@ -1,7 +1,24 @@
 # TECHNIQUE: the honest program twice (E1)
 # ATTEMPTS: a parser that takes the first or the last of two documents could be split from one that hashes both.
 # JUDGE MUST ANSWER: REJECT
-import json
+import os
 
-_dumps = json.dumps
-json.dumps = lambda *args, **options: _dumps(*args, **options) * 2
+_fdopen = os.fdopen
+
+
+class _Twice:
+    def __init__(self, *arguments):
+        self._file = _fdopen(*arguments)
+
+    def write(self, data):
+        self._file.write(data)
+        return self._file.write(data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+
+os.fdopen = _Twice

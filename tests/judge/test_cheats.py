@@ -18,15 +18,15 @@ from kernelfactory.judge import Judge
 TESTS = Path(__file__).parent.parent
 CASES = sorted((TESTS / "cheats").glob("*.py"))
 CORPUS = TESTS.parent.parent / "shared" / "cheats"
-SECONDS = 3.0
+SECONDS = 2.0
 ANSWER = re.compile(r"^# JUDGE MUST ANSWER: (.*)$", re.MULTILINE)
 
 
-def limited(folder: Path, memory: int = 512 << 20) -> problem.Problem:
+def limited(folder: Path, seconds: float = SECONDS, memory: int = 512 << 20) -> problem.Problem:
     """A problem whose builds end soon."""
     loaded = problem.load(folder)
     assert loaded.produce is not None
-    return replace(loaded, produce=replace(loaded.produce, seconds=SECONDS, memory=memory))
+    return replace(loaded, produce=replace(loaded.produce, seconds=seconds, memory=memory))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def corpus() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def vliw(jail: Jail, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
-    of = limited(problem.find("vliw_tree"), 2 << 30)
+    of = limited(problem.find("vliw_tree"), 2 * SECONDS, 2 << 30)
     with Judge(of, jail, scratch=tmp_path_factory.mktemp("corpus")) as judge:
         yield judge
 
