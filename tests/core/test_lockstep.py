@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -96,6 +97,15 @@ def outcome(stand_in: ModuleType, bundles: Any, memory: list[int]) -> tuple[Any,
     except (IndexError, ZeroDivisionError) as error:
         return (type(error).__name__, machine.cycles)
     return (None, machine.cycles, machine.memory, machine.scratch, machine.traced[:64])
+
+
+def test_threads_do_not_meet(c_core: core.Core, random_program: Any, random_memories: Any) -> None:
+    """Many programs at once give what they give one by one."""
+    dice = Random(5)
+    works = [(json.dumps(random_program(dice)).encode(), random_memories(dice, 9)) for _ in range(200)]
+    alone = [answer(c_core, *work, 1) for work in works]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda work: answer(c_core, *work, 1), works)) == alone
 
 
 # ── texts ────────────────────────────────────────────────────────────────────────────────────────

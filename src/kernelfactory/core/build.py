@@ -61,8 +61,9 @@ def works(path: Path) -> bool:
 def _folder() -> Path:
     """Where the compiled core may be written: beside its sources (older ones go), else the cache (made)."""
     if os.access(FOLDER, os.W_OK):
-        for stale in FOLDER.glob("vliw-*.so"):
-            stale.unlink()
+        for found in FOLDER.glob("vliw-*.so"):
+            if found.name != file_name():
+                found.unlink(missing_ok=True)
         return FOLDER
     cache = cache_folder()
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -33,35 +33,34 @@ def _check(runs: Sequence[core.Ran]) -> None:
         raise Rejected("wrong_answer", "the values in memory are not those of the reference")
 
 
-def _instruments(ran: core.Ran) -> dict[str, object]:
-    """Of one run: slots used by engine, occupancy (0..1), and the program's own floors and the gap to the largest."""
-    used = dict(zip(core.ENGINES, ran.used, strict=False))
-    limits, cycles = core.SLOT_LIMITS, max(ran.cycles, 1)
-    floors = {engine: -(-slots // limits[engine]) for engine, slots in used.items()}
-    return {
-        "occupancy": {engine: slots / (cycles * limits[engine]) for engine, slots in used.items()},
-        "slots": used,
-        "floor": floors,
-        "gap": ran.cycles - max(floors.values()),
-        "multi_slot_share": ran.used[-1] / cycles,
-        "note": NO_BOUND,
+def _shares(ran: core.Ran) -> dict[str, float]:
+    """Behaviour of one run, each in 0..1: occupancy by engine, and bundles of more than one slot."""
+    cycles = max(ran.cycles, 1)
+    occupancy = {
+        f"{engine}_occupancy": slots / (cycles * core.SLOT_LIMITS[engine])
+        for engine, slots in zip(core.ENGINES, ran.used, strict=False)
     }
+    return {**occupancy, "multi_slot_share": ran.used[-1] / cycles}
+
+
+def _instruments(ran: core.Ran) -> dict[str, object]:
+    """Of one run, for the agent's eyes: shares, slots used by engine, the program's own floor by engine (cycles) and how
+    far its cycles are above the largest."""
+    used = dict(zip(core.ENGINES, ran.used, strict=False))
+    floors = {engine: -(-slots // core.SLOT_LIMITS[engine]) for engine, slots in used.items()}
+    gap = ran.cycles - max(floors.values())
+    return {**_shares(ran), "slots": used, "floor": floors, "gap": gap, "note": NO_BOUND}
 
 
 def _measure(artefact: bytes, rng: Random, inputs: int, size: core.Size) -> Measured:
     program = _BACKEND.parse(artefact)
     runs = program.measure(size, _seeds(rng, inputs), CYCLES)
     _check(runs)
-    worst = max(runs, key=lambda ran: ran.cycles)
-    best = min(ran.cycles for ran in runs)
-    instruments = _instruments(worst)
-    occupancy = {f"{engine}_occupancy": share for engine, share in instruments["occupancy"].items()}  # type: ignore[attr-defined]
-    flags = ()
+    worst, best = max(runs, key=lambda ran: ran.cycles), min(ran.cycles for ran in runs)
+    flags: tuple[tuple[str, str, str], ...] = ()
     if best != worst.cycles:
-        text = f"cycles differ between inputs: {best} to {worst.cycles}"
-        flags = (("unequal_cycles", "artefact", text),)
-    measures = {**occupancy, "multi_slot_share": worst.used[-1] / max(worst.cycles, 1)}
-    return Measured(worst.cycles, measures, instruments, flags)
+        flags = (("unequal_cycles", "artefact", f"cycles differ between inputs: {best} to {worst.cycles}"),)
+    return Measured(worst.cycles, _shares(worst), _instruments(worst), flags)
 
 
 def measure(artefact: bytes, rng: Random, inputs: int) -> Measured:
