@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -96,3 +97,31 @@ def test_a_file_that_is_no_core_falls_back(tmp_path: Path) -> None:
 def test_the_digest_covers_everything_that_decides() -> None:
     assert {"parse.c", "machine.c", "workload.c", "lockstep.h", "vliw.h"} <= set(place.sources(".c", ".h"))
     assert {"plain.py", "text.py", "workload.py", "compiled.py"} <= set(place.sources(".py"))
+
+
+RULER = """
+import sys
+sys.path.insert(0, {judge!r})
+import ruler
+from random import Random
+from kernelfactory.model import Rejected
+
+print(ruler.BACKEND)
+for text in {texts!r}:
+    try:
+        ruler.quick(text, Random(3), 2)
+    except Rejected as rejected:
+        print(rejected.code, rejected.reason)
+"""
+
+
+def test_without_the_core_the_ruler_says_python_and_gives_the_same_reasons(tmp_path: Path, ruler: ModuleType) -> None:
+    texts = [b"[]", b'[{"flow":[["jump",-1]]}]', b'[{"alu":[["%",0,0,0]]}]', b'[{},{"flow":[["jump",1]]}]']
+    code = RULER.format(judge=str(Path(ruler.__file__ or "").parent), texts=texts)
+    assert in_copy(tmp_path, code).splitlines() == [
+        "python",
+        "wrong_answer the values in memory are not those of the reference",
+        "malformed bundle 0: a jump to a negative bundle number",
+        "crashed ZeroDivisionError in bundle 0",
+        "over_limit still running after 1000000 cycles, at bundle 1",
+    ]
