@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -99,12 +99,16 @@ class Trees:
         who = pygit2.Signature(NAME, EMAIL, int(at), 0)
         text = message.encode("utf-8", "replace").decode().replace("\0", "�").rstrip("\n") + "\n"
         nested = _nested(files)
-        with self._lock, _explained(self.folder):
+
+        def store() -> tuple[str, str]:
             tree = _store(repository, nested)
-            commit = str(repository.create_commit(None, who, who, text, tree, list(parents)))
+            return str(repository.create_commit(None, who, who, text, tree, list(parents))), str(tree)
+
+        with self._lock, _explained(self.folder):
+            commit, tree = _again(store)
         if ref is not None:
             self.point(ref, commit)
-        return Commit(commit, str(tree))
+        return Commit(commit, tree)
 
     def point(self, ref: str, commit: str) -> None:
         """Make a name (`refs/…`) mean this commit, atomically."""
@@ -255,6 +259,17 @@ def _prepare() -> None:
     pygit2.settings.owner_validation = False
     for level in (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
         pygit2.settings.search_path[level] = ""
+
+
+def _again(store: Callable[[], tuple[str, str]], times: int = 10) -> tuple[str, str]:
+    """Packing takes away folders that it has emptied, and libgit2 gives up when that happens under its hands."""
+    for _ in range(times):
+        try:
+            return store()
+        except (pygit2.GitError, OSError) as error:
+            if "No such file" not in str(error):
+                raise
+    return store()
 
 
 def _sync(folder: Path) -> None:
