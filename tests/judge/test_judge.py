@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -307,3 +308,32 @@ def test_unprotected_says_so_in_every_verdict(make_problem: Any, tmp_path: Path)
             verdict = judge.screen(of.seed)
             assert (verdict.verdict, verdict.score) == ("accepted", score)
             assert (verdict.jail, verdict.trust, judge.trust) == ("none", "unprotected", "unprotected")
+
+
+def test_names_that_clash_or_lead_out_are_rejected(make_problem: Any, open_judge: Any, tmp_path: Path) -> None:
+    judge = open_judge(make_problem("tiny_network"))
+    loose = replace(judge.problem, editable=("**",))
+    judge.problem = replace(loose, seed={**loose.seed, "lib/a.txt": b"x"})
+    for name in ("lib", "../out", "/tmp/out", "a//b", "a\n"):
+        verdict = judge.screen({**judge.problem.seed, name: b"x"})
+        assert rejection(verdict)[0] == "malformed"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_build_sees_only_what_it_should(network: Judge) -> None:
+    """Its own folder, /usr and the interpreter; no site-packages, no package of ours, no other process."""
+    text = b"""
+import os, sys
+bad = [name for name in ("kernelfactory", "pip", "numpy") if __import__("importlib.util").util.find_spec(name)]
+bad += [path for path in ("/proc/1", "/etc/passwd", "/etc/shadow", "/var/lib") if os.path.exists(path)]
+known = ("LANG", "PYTHONHASHSEED", "HOME", "PATH", "KF_ARTEFACT_FD", "PWD", "LC_CTYPE")
+bad += [name for name in os.environ if name not in known]
+bad += [name for name in os.listdir() if name not in ("network.py", "produce.py")]
+bad += ["user"] if os.getuid() == 0 else []
+if bad:
+    raise SystemExit(repr(bad))
+def network(wires):
+    return [(0, 1), (2, 3), (0, 2), (1, 3), (1, 2)]
+"""
+    verdict = network.screen({"network.py": text})
+    assert verdict.score == 5, verdict.instruments

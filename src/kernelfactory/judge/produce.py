@@ -13,7 +13,7 @@ from pathlib import Path
 from kernelfactory import files
 from kernelfactory.jail import Jail, Spec, interpreter_binds, python
 from kernelfactory.judge.tripwires import clean
-from kernelfactory.model import Files, Problem, Produce, ReasonCode
+from kernelfactory.model import BadIntake, Files, Problem, Produce, ReasonCode
 from kernelfactory.problem import is_editable
 from kernelfactory.process import Finished, Options
 
@@ -45,7 +45,10 @@ def artefact(problem: Problem, tree: Files, jail: Jail, scratch: Path, extra: Se
     folder = tempfile.mkdtemp(prefix="produce-", dir=scratch)
     try:
         os.chmod(folder, 0o755)
-        files.write_tree(folder, tree)
+        try:
+            files.write_tree(folder, tree)
+        except BadIntake as error:
+            return Refusal("malformed", str(error)[:200])
         return _read(problem.produce, _run(problem.produce, folder, jail, extra))
     finally:
         shutil.rmtree(folder)
