@@ -24,18 +24,18 @@ SHAPES = {
 }  # fmt: skip
 """Operands by engine and operation: s a scratch address, v one of a vector, i an immediate."""
 
-_BLANK = rb"[ \t\n\r]*+"
+# No possessive quantifiers: on groups they match wrongly before CPython 3.11.5.
+_BLANK = rb"[ \t\n\r]*"
+_OPERAND = _BLANK + rb"," + _BLANK + rb"-?(?:0|[1-9][0-9]*)"
 _blank = re.compile(_BLANK)
-_name = re.compile(rb'"([ !#-\[\]-~]*+)"')
+_name = re.compile(rb'"([ !#-\[\]-~]*)"')
 _engine = re.compile(_name.pattern + _BLANK + rb"(:?)" + _BLANK + rb"(\[?)" + _BLANK)
-_OPERAND = _BLANK + rb"," + _BLANK + rb"-?(?:0|[1-9][0-9]*+)"
-_slot = re.compile(rb"\[" + _BLANK + _name.pattern + rb"((?:" + _OPERAND + rb"){0,5}+)" + _BLANK + rb"\]")
-_flat = re.compile(rb"\{[^{}]*+\}")
-_integer = re.compile(rb"-?[0-9]++")
-_scalar = re.compile(
-    rb'"(?:[ !#-\[\]-~]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+"'
-    rb"|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+|true|false|null"
-)
+_slot = re.compile(rb"\[" + _BLANK + _name.pattern + rb"((?:" + _OPERAND + rb"){0,5})" + _BLANK + rb"\]")
+_flat = re.compile(rb"\{[^{}]*\}")
+_integer = re.compile(rb"-?[0-9]+")
+_letters = re.compile(rb"[ !#-\[\]-~]*")
+_escape = re.compile(rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_scalar = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,26 +180,43 @@ class _Reader:
 
         return self.sequence(at, b"]", one)
 
+    def string(self, at: int) -> int:
+        """A string of any content; `at` its quote."""
+        if not self.is_at(at, b'"'):
+            raise self.refuse(vliw.SYNTAX)
+        at += 1
+        while True:
+            letters = _letters.match(self.text, at)
+            at = letters.end() if letters else at
+            if self.is_at(at, b'"'):
+                return at + 1
+            escape = _escape.match(self.text, at)
+            if escape is None:
+                raise self.refuse(vliw.SYNTAX)
+            at = escape.end()
+
     def skip(self, at: int, depth: int) -> int:
         """Any JSON value inside `depth` others."""
-        match = _scalar.match(self.text, at)
-        if match:
+        first = self.text[at : at + 1]
+        if first == b'"':
+            return self.string(at)
+        if first not in (b"[", b"{"):
+            match = _scalar.match(self.text, at)
+            if match is None:
+                raise self.refuse(vliw.SYNTAX)
             return match.end()
-        if not (self.is_at(at, b"[") or self.is_at(at, b"{")):
-            raise self.refuse(vliw.SYNTAX)
         if depth >= vliw.MAX_DEPTH:
             raise self.refuse(vliw.DEPTH)
-        if self.is_at(at, b"["):
+        if first == b"[":
             return self.sequence(at + 1, b"]", lambda at: self.skip(at, depth + 1))
+        return self.sequence(at + 1, b"}", lambda at: self.pair(at, depth + 1))
 
-        def pair(at: int) -> int:
-            key = _scalar.match(self.text, at)
-            at = self.blank(key.end() if key else at)
-            if key is None or not key[0].startswith(b'"') or not self.is_at(at, b":"):
-                raise self.refuse(vliw.SYNTAX)
-            return self.skip(self.blank(at + 1), depth + 1)
-
-        return self.sequence(at + 1, b"}", pair)
+    def pair(self, at: int, depth: int) -> int:
+        """A key and a value."""
+        at = self.blank(self.string(at))
+        if not self.is_at(at, b":"):
+            raise self.refuse(vliw.SYNTAX)
+        return self.skip(self.blank(at + 1), depth)
 
     def bundle(self, at: int) -> int:
         if self.length == vliw.MAX_BUNDLES:
