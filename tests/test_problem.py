@@ -287,3 +287,15 @@ def test_every_key_is_documented() -> None:
     source = Path(problem.__file__).read_text()
     asked = set(re.findall(r"(?:top|table)\.(?:text|texts|number|count|size|flag|take)\(\s*\"(\w+)\"", source))
     assert asked == {key.rpartition(".")[2] for key in documented} - {"NAME"}
+
+
+def test_a_link_to_a_problem_leads_to_it(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    assert problem.load(tmp_path / "link") == problem.load(folder)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "\udcff", "/proc/1/root", ""])
+def test_any_name_gives_one_line(name: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        problem.find(name)
+    assert "\n" not in str(caught.value)

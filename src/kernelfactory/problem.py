@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import tomllib
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, cast
 
 from kernelfactory import files
-from kernelfactory.model import Axis, BadInput, BadProblem, Files, Kind, Measure, Metric, Problem, Produce
+from kernelfactory.model import Axis, BadInput, BadIntake, BadProblem, Files, Kind, Measure, Metric, Problem, Produce
 
 SHIPPED = Path(__file__).parent / "problems"
 CAPS = files.Caps(file_bytes=32 << 20, total_bytes=256 << 20, count=20_000)
@@ -29,17 +30,13 @@ _LATER = 'this version judges only kind = "artefact"; kind = "{}" cannot be judg
 def find(name_or_folder: str) -> Path:
     """The problem folder meant by `name_or_folder`: a folder that holds problem.toml, else the name of a shipped
     problem. Raises BadInput that lists the shipped names."""
-    folder = Path(name_or_folder)
-    if "\0" not in name_or_folder and (folder / _TOML).exists():
-        return folder
-    names = shipped()
-    if name_or_folder in names:
+    if os.path.exists(os.path.join(name_or_folder, _TOML)):
+        return Path(name_or_folder)
+    if name_or_folder in shipped():
         return SHIPPED / name_or_folder
-    if "\0" not in name_or_folder and folder.is_dir():
-        raise BadInput(
-            f"{name_or_folder!r} holds no {_TOML}; write one (docs/problems.md), then run: kf check {folder}"
-        )
-    known = ", ".join(names) or "none"
+    if os.path.isdir(name_or_folder):
+        raise BadInput(f"{name_or_folder!r} holds no {_TOML}; write one as docs/problems.md says")
+    known = ", ".join(shipped()) or "none"
     raise BadInput(f"no problem {name_or_folder!r}: give a folder that holds {_TOML}, or a shipped name ({known})")
 
 
@@ -51,11 +48,17 @@ def shipped() -> tuple[str, ...]:
 def load(folder: str | Path) -> Problem:
     """Read a problem folder, every file once, and check it. Links, FIFOs and names that are not UTF-8 raise
     BadIntake; anything wrong in problem.toml raises BadProblem with file, line and key."""
-    folder = Path(folder)
-    source = str(folder / _TOML)
-    if not (folder / _TOML).exists():
-        raise BadProblem(f"{source}:1: the file is missing; write one (docs/problems.md), then run: kf check {folder}")
-    return parse(files.read_tree(folder, ["**"], CAPS), str(folder.absolute()))
+    source = os.path.join(folder, _TOML)
+    if not os.path.exists(source):
+        raise BadProblem(f"{source}:1: the file is missing; write one as docs/problems.md says, then run kf check")
+    return parse(_read(folder), os.path.realpath(folder))
+
+
+def _read(folder: str | Path) -> dict[str, bytes]:
+    try:
+        return files.read_tree(os.path.realpath(folder), ["**"], CAPS)
+    except BadIntake as error:
+        raise BadIntake(f"{folder}: {error}") from None
 
 
 def lock(folder: str | Path, dest: str | Path) -> Problem:
@@ -65,7 +68,7 @@ def lock(folder: str | Path, dest: str | Path) -> Problem:
     if dest.exists() and any(dest.iterdir()):
         raise BadInput(f"{dest} is not empty; give a new folder for the locked copy of {original.name}")
     dest.mkdir(parents=True, exist_ok=True)
-    files.write_tree(dest, files.read_tree(folder, ["**"], CAPS))
+    files.write_tree(dest, _read(folder), sync=True)
     copy = load(dest)
     if copy.digest != original.digest:
         raise BadProblem(f"{folder}/{_TOML}:1: the folder changed while it was copied; run it again")

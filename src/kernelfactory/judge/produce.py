@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,16 +44,26 @@ def artefact(problem: Problem, tree: Files, jail: Jail, scratch: Path, extra: Se
     """What a grafted tree produces. Without [produce] it is the one editable file."""
     if problem.produce is None:
         return _the_file(problem, tree)
-    folder = tempfile.mkdtemp(prefix="produce-", dir=scratch)
-    try:
-        os.chmod(folder, 0o755)
+    with _folder(scratch, jail) as folder:
         try:
             files.write_tree(folder, tree)
         except BadIntake as error:
             return Refusal("malformed", str(error)[:200])
         return _read(problem.produce, _run(problem.produce, folder, jail, extra))
+
+
+@contextmanager
+def _folder(scratch: Path, jail: Jail) -> Iterator[str]:
+    """A folder for one build. Locked while it is in use, so that one left by a killed judge can be told and removed."""
+    folder = tempfile.mkdtemp(prefix="kf-", dir=scratch)
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.fchmod(lock, 0o755)
+        yield folder
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=not jail.holds)  # without a jail a build can make what cannot be removed
+        os.close(lock)
 
 
 def _the_file(problem: Problem, tree: Files) -> bytes | Refusal:
