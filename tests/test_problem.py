@@ -259,7 +259,7 @@ PIECES = (
 WORDS = st.sampled_from(PIECES)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, database=None)
 @given(st.integers(0, len(GOOD["problem.toml"])), st.integers(0, 40), st.lists(WORDS, max_size=4))
 def test_any_damage_gives_one_clear_line_or_a_problem(at: int, cut: int, words: list[str]) -> None:
     text = GOOD["problem.toml"]

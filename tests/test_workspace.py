@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -283,6 +284,25 @@ def test_close_removes_whatever_was_made(ground: Ground, open_ground: Ground, tm
     workspace.close()
     assert list(ground.root.iterdir()) == []
     assert (outside / "kept").read_text() == "x" and stat.S_IMODE(outside.stat().st_mode) == 0o755
+
+
+def test_close_waits_for_one_who_still_writes_and_never_raises(ground: Ground) -> None:
+    workspace = lend(assignment(), ground)
+    done = threading.Event()
+
+    def write() -> None:
+        for number in range(10**6):
+            if done.is_set():
+                return
+            with suppress(OSError):
+                (workspace.folder / f"late-{number}").write_text("x")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    threading.Timer(0.1, done.set).start()
+    workspace.close()
+    writer.join()
+    assert list(ground.root.iterdir()) == [] and workspace.faults == []
 
 
 def test_leftovers_are_those_of_dead_processes(ground: Ground) -> None:

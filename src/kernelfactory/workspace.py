@@ -9,6 +9,7 @@ import secrets
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -142,11 +143,20 @@ class Workspace:
         return found.get(NOTES, b"")[:NOTES_BYTES].decode("utf-8", "replace")
 
     def close(self) -> None:
-        """Remove the folder and the home, whatever the agent made there. May be called twice."""
-        if self._lock is not None:
-            remove(self.base)
-            os.close(self._lock)
-            self._lock = None
+        """Remove the folder and the home, whatever the agent made there. May be called twice. What cannot be removed
+        is told in `faults` and stays for `leftovers`: an attempt's result is not lost over it."""
+        if self._lock is None:
+            return
+        for pause in (0.0, 0.05, 0.2, 0.5):  # an uncaged process may still be ending, and writing
+            time.sleep(pause)
+            with suppress(OSError):
+                remove(self.base)
+            if not os.path.lexists(self.base):
+                break
+        else:
+            self.faults.append(f"{self.base} cannot be removed; kf clean tries again")
+        os.close(self._lock)
+        self._lock = None
 
     def __enter__(self) -> Workspace:
         return self

@@ -18,7 +18,7 @@ from kernelfactory.judge import Judge
 TESTS = Path(__file__).parent.parent
 CASES = sorted((TESTS / "cheats").glob("*.py"))
 CORPUS = TESTS.parent.parent / "shared" / "cheats"
-SECONDS = 2.0
+SECONDS = 1.5
 ANSWER = re.compile(r"^# JUDGE MUST ANSWER: (.*)$", re.MULTILINE)
 
 
