@@ -9,6 +9,7 @@ import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from importlib.resources import files as resources
 from pathlib import Path
 
@@ -16,10 +17,14 @@ from kernelfactory import problem as problems
 from kernelfactory.files import write_atomic, write_tree
 from kernelfactory.judge import Judge
 from kernelfactory.model import BadInput, BadProblem, Experiment, Problem, Verdict
-from kernelfactory.policy import find as find_policy
+from kernelfactory.policy import SHIPPED, Policy
+from kernelfactory.policy import find as find_shipped
 from kernelfactory.problem import is_editable
 from kernelfactory.record import Record
 from kernelfactory.trees import Trees
+
+POLICIES = "kernelfactory.policies"
+"""The entry points under which other packages offer policies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,16 @@ def source(folder: Path) -> tuple[str, ...]:
     except (OSError, ValueError):
         return ()
     return (found,) if isinstance(found, str) else ()
+
+
+def find_policy(name: str, islands: int) -> Policy:
+    """A policy by name: a shipped one, or one that another package offers as an entry point of "kernelfactory.policies"
+    (called with the number of islands). Raises BadInput."""
+    for point in entry_points(group=POLICIES, name=name):
+        if name not in SHIPPED:
+            policy: Policy = point.load()(islands)
+            return policy
+    return find_shipped(name, islands)
 
 
 def load_problem(folder: Path, experiment: Experiment) -> Problem:

@@ -18,12 +18,11 @@ from kernelfactory import agents, budget, jail, recovery, workspace
 from kernelfactory.agents import Agent
 from kernelfactory.assay import Rooms
 from kernelfactory.desk import SOCKET, Lender, Place, control_door
-from kernelfactory.experiment import Settings, create, load_problem, prompts, refuse_full, source
+from kernelfactory.experiment import Settings, create, find_policy, load_problem, prompts, refuse_full, source
 from kernelfactory.factory import Factory, Handed, NoMore, Worker, attempt
 from kernelfactory.files import free_bytes
 from kernelfactory.judge import Judge
 from kernelfactory.model import Assignment, BadInput, Limits, LostClaim, Metric, Problem
-from kernelfactory.policy import find as find_policy
 from kernelfactory.progress import Ending, IslandView, Plan, Progress, SlotView, islands
 from kernelfactory.record import Crew, Record, Start
 from kernelfactory.trees import Trees
