@@ -16,7 +16,7 @@ def test_no_more_than_the_seats_at_once() -> None:
 
     def sit(attempt: int) -> None:
         nonlocal now, most
-        with turns.turn(attempt):
+        with turns.enter(attempt):
             with lock:
                 now += 1
                 most = max(most, now)
@@ -36,10 +36,10 @@ def test_first_come_first_served() -> None:
     turns, order = Turns(1), []
 
     def sit(attempt: int) -> None:
-        with turns.turn(attempt):
+        with turns.enter(attempt):
             order.append(attempt)
 
-    with turns.turn(0):
+    with turns.enter(0):
         threads = []
         for n in range(1, 6):
             threads.append(threading.Thread(target=sit, args=(n,)))
@@ -52,9 +52,9 @@ def test_first_come_first_served() -> None:
 
 def test_one_at_a_time_for_each_attempt() -> None:
     turns = Turns(4)
-    with turns.turn(1), turns.turn(2), pytest.raises(Refused), turns.turn(1):
+    with turns.enter(1), turns.enter(2), pytest.raises(Refused), turns.enter(1):
         raise AssertionError("unreachable")
-    with turns.turn(1):
+    with turns.enter(1):
         pass
 
 
@@ -62,10 +62,10 @@ def test_the_patient_wait_for_their_own() -> None:
     turns, done = Turns(2), threading.Event()
 
     def last() -> None:
-        with turns.turn(1, patient=True):
+        with turns.enter(1, patient=True):
             done.set()
 
-    with turns.turn(1):
+    with turns.enter(1):
         thread = threading.Thread(target=last)
         thread.start()
         assert not done.wait(0.05)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import random
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any, Protocol
 
 from kernelfactory import brief, budget
 from kernelfactory.agents import Agent, Workplace
 from kernelfactory.assay import Assay, Rooms
+from kernelfactory.briefing import Briefing
 from kernelfactory.judge.answer import Standing, agent_answer
 from kernelfactory.model import (
     AgentFailed,
@@ -37,9 +36,6 @@ from kernelfactory.turns import Turns
 LEASE_GRACE = 300.0
 """Seconds beyond an attempt's own time, or after a measurement, before its claim is reaped."""
 
-NOTE_DEPTH = 24
-"""Generations whose notes a brief may carry."""
-
 NO_CAPS = budget.Caps()
 
 INTERRUPTED = "its worker ended without a word"
@@ -47,15 +43,13 @@ INTERRUPTED = "its worker ended without a word"
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Who claims: a slot of an agent. `cage` as recorded for the attempt; `limits` of one attempt; `pays`: its agent
-    can cost money, so it holds a reserve under the caps."""
+    """Who claims: a slot of an agent. `cage` as recorded for the attempt; `limits` of one attempt."""
 
     name: str
     agent: str
     model: str | None
     cage: str
     limits: Limits
-    pays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +142,6 @@ class _Had:
     """What a running attempt may have of the judge, and has had. `seconds` of judging, wall."""
 
     limits: Limits
-    pays: bool
     measurements: int = 0
     quick: int = 0
     seconds: float = 0.0
@@ -169,8 +162,7 @@ class Factory:
         self.assay = Assay(rooms)
         self.turns = Turns(rooms.seats)
         self._had: dict[int, _Had] = {}
-        self._editable = lru_cache(maxsize=512)(self.assay.editable)
-        self._prompt = brief.digest(rooms.prompts)
+        self._briefing = Briefing(self.assay)
         self.fold()
 
     # ── claim ────────────────────────────────────────────────────────────────────────────────────
@@ -183,31 +175,17 @@ class Factory:
             self.fold()
             number = record.next_attempt()
             choice = self.rooms.policy.choose(self.population, dice(self.experiment.seed, number))
-            assignment = self._assign(number, choice, self._limits(worker, now))
+            assignment = self._briefing.assign(number, choice, self._limits(worker, now), self.population)
             record.claim(self._row(assignment, choice, worker, now))
-            record.lent(number, brief=brief.digest(assignment.brief), prompt=self._prompt)
-            self._had[number] = _Had(assignment.limits, worker.pays)
+            record.lent(number, brief=brief.digest(assignment.brief), prompt=self._briefing.prompt)
+            self._had[number] = _Had(assignment.limits)
         self.keep(number, "brief.md", assignment.brief.encode())
         self.rooms.window("after-claim")
         return assignment
 
-    def spend(self, now: float) -> budget.Spend:
-        """What ended attempts took, and the experiment's hours of running so far as seconds."""
-        spent = self.rooms.record.spent()
-        running = len(self._had)
-        return budget.Spend(
-            attempts=spent.attempts - running,
-            seconds=self.rooms.record.hours(now) * 3600.0,
-            dollars=spent.dollars,
-            tokens=spent.tokens,
-            unpriced=spent.dollars_unknown,
-            worked=spent.agent_seconds,
-        )
-
     def _refuse_beyond_caps(self, now: float) -> None:
-        spend = self.spend(now)
-        paying = sum(had.pays for had in self._had.values())
-        stop = budget.exhausted(self.caps, spend, budget.reserve(spend, len(self._had), paying))
+        record = self.rooms.record
+        stop = budget.exhausted(self.caps, record.spend(now), record.reserved(now))
         if stop is not None:
             raise NoMore(stop.why, stop.exit_code)
 
@@ -219,26 +197,6 @@ class Factory:
     def fold(self) -> None:
         """Take in what the record has since."""
         self.population.catch_up(self.rooms.record.events(self.population.seq))
-
-    def _assign(self, number: int, choice: Choice, limits: Limits) -> Assignment:
-        parent = self.rooms.record.attempt(choice.parent)
-        if parent.score is None or parent.commit is None:
-            raise AssertionError(f"the policy chose attempt {choice.parent}, which is no candidate")
-        best = self.population.best
-        return Assignment(
-            attempt=number,
-            token=secrets.token_urlsafe(24),
-            island=choice.island,
-            parent=choice.parent,
-            parent_score=parent.score,
-            best_score=best.score if best else parent.score,
-            brief=self._brief(choice, parent, limits),
-            files={**self.rooms.problem.seed, **self._editable(parent.commit)},
-            limits=limits,
-            move=choice.move,
-            reason=choice.reason,
-            inspirations={other: self._program(other) for other in choice.inspirations},
-        )
 
     def _row(self, assignment: Assignment, choice: Choice, worker: Worker, now: float) -> ClaimRow:
         return ClaimRow(
@@ -256,40 +214,18 @@ class Factory:
             best_before=assignment.best_score,
         )
 
-    def _brief(self, choice: Choice, parent: Attempt, limits: Limits) -> str:
-        record, problem = self.rooms.record, self.rooms.problem
-        verdict = record.measurement(parent.measurement or 0).verdict
-        share = choice.share_notes
-        facts = brief.Facts(
-            task=problem.task,
-            metric=problem.metric,
-            editable=problem.editable,
-            limits=limits,
-            move=choice.move,
-            parent=choice.parent,
-            parent_score=parent.score or 0.0,
-            best_score=self.population.best.score if self.population.best else parent.score or 0.0,
-            baseline=record.baseline() or 0.0,
-            measures=verdict.measures,
-            instruments=verdict.instruments,
-            lineage=record.notes(record.lineage(choice.parent, NOTE_DEPTH)) if share else (),
-            failed=record.failed_notes(choice.parent) if share else (),
-            inspirations=[c for n in choice.inspirations if (c := self.population.find(n)) is not None],
-            quick=problem.measure.quick is not None,
-            web=problem.web,
-        )
-        return brief.compose(facts, self.rooms.prompts, secrets.token_hex(6))
-
-    def _program(self, attempt: int) -> dict[str, bytes]:
-        return self._editable(self.rooms.record.attempt(attempt).commit or "")
-
     # ── measure ──────────────────────────────────────────────────────────────────────────────────
 
     def measure(self, token: str, files: Files, quick: bool = False) -> dict[str, Any]:
         row = self._mine(token, "measure")
         had = self._had[row.attempt]
         self._refuse_flood(row, had, quick)
-        with self._turn(row.attempt):
+        try:
+            turn = self.turns.enter(row.attempt)
+        except Refused as refused:
+            self.refuse(row.attempt, "measure", str(refused))
+            raise
+        with turn:
             if quick:
                 return self._quick(row.attempt, had, files)
             had.measurements += 1
@@ -299,13 +235,6 @@ class Factory:
             self.rooms.record.renew(row.attempt, self._lease(row))
         self.rooms.window("before-answer")
         return self._answer(row, found)
-
-    def _turn(self, attempt: int) -> AbstractContextManager[None]:
-        try:
-            return self.turns.turn(attempt)
-        except Refused as refused:
-            self.refuse(attempt, "measure", str(refused))
-            raise
 
     def _quick(self, attempt: int, had: _Had, files: Files) -> dict[str, Any]:
         had.quick += 1
@@ -366,7 +295,7 @@ class Factory:
     def finish(self, attempt: int, files: Files | None) -> Handed:
         """Judge what was handed in, unless it was measured already, and give the attempt its result. A measurement that
         is still running counts."""
-        with self.turns.turn(attempt, patient=True):
+        with self.turns.enter(attempt, patient=True):
             if files is not None and self._unmeasured(attempt, files):
                 self.assay.snapshot(attempt, files)
             return self._conclude(attempt)

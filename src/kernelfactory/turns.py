@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from kernelfactory.model import Refused
 
@@ -19,10 +19,9 @@ class Turns:
         self._busy: set[int] = set()
         self._changed = threading.Condition()
 
-    @contextmanager
-    def turn(self, attempt: int, *, patient: bool = False) -> Iterator[None]:
-        """Wait for a seat and hold it. When `attempt` waits or holds one already: Refused at once, or, if `patient`, that
-        one first."""
+    def enter(self, attempt: int, *, patient: bool = False) -> AbstractContextManager[None]:
+        """Wait for a seat; it is held until the context that is returned ends. When `attempt` waits or holds one
+        already: Refused at once, or, if `patient`, that one first."""
         with self._changed:
             if patient:
                 self._changed.wait_for(lambda: attempt not in self._busy)
@@ -34,6 +33,10 @@ class Turns:
             self._waiting.popleft()
             self._free -= 1
             self._changed.notify_all()
+        return self._held(attempt)
+
+    @contextmanager
+    def _held(self, attempt: int) -> Iterator[None]:
         try:
             yield
         finally:

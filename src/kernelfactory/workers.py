@@ -201,7 +201,6 @@ class Floor:
             model=agent.model,
             cage=self._cage(agent),
             limits=Limits(seconds=self._plan.attempt_seconds),
-            pays=agent.costs_money,
         )
 
     def _cage(self, agent: Agent) -> str:
@@ -400,7 +399,7 @@ def _start(rooms: Rooms, plan: Plan, crew: Sequence[tuple[Agent, int]], caps: bu
         cap_dollars=caps.dollars,
         cap_tokens=caps.tokens,
         target=plan.target,
-        crew=tuple(Crew(agent.name, agent.model, slots) for agent, slots in crew),
+        crew=tuple(Crew(agent.name, agent.model, slots, agent.costs_money) for agent, slots in crew),
     )
 
 

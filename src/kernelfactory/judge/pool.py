@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from kernelfactory.core.place import PLACE, shared_object
+from kernelfactory.interpreter import PACKAGE
 from kernelfactory.jail import Jail, Spec, interpreter_binds, python
 from kernelfactory.judge.tripwires import clean
 from kernelfactory.model import KernelFactoryError, Problem
@@ -45,15 +47,22 @@ def failure(what: str, answer: Mapping[str, Any]) -> JudgeFailed:
 def start_host(problem: Problem, jail: Jail) -> Host:
     """A new ruler process for a problem, ready. Raises JudgeFailed when the ruler does not load."""
     folder = os.path.join(problem.folder, "judge")
+    library = _compiled_elsewhere()
     name = problem.measure.ruler.partition(":")[0]
     spec = Spec(
         argv=(python(with_package=True), "-I", "-B", str(_HOST), folder, name),
-        read=(*interpreter_binds(with_package=True), (folder, folder)),
-        env={"LANG": "C.UTF-8"},
+        read=(*interpreter_binds(with_package=True), (folder, folder), *([(library, library)] if library else [])),
+        env={"LANG": "C.UTF-8", **({PLACE: library} if library else {})},
         seconds=math.inf,
         memory=problem.measure.memory,
     )
     return Host(jail.spawn(spec), problem.name)
+
+
+def _compiled_elsewhere() -> str | None:
+    """The compiled core, when it lies in the user's cache folder and not with the package, which the jail sees."""
+    shared = shared_object()
+    return None if shared is None or shared.is_relative_to(PACKAGE) else str(shared)
 
 
 class Host:
