@@ -22,7 +22,7 @@ from kernelfactory.experiment import Settings, create, find_policy, load_problem
 from kernelfactory.factory import Factory, Handed, NoMore, Worker, attempt
 from kernelfactory.files import free_bytes
 from kernelfactory.judge import Judge
-from kernelfactory.model import Assignment, BadInput, Limits, LostClaim, Metric, Problem
+from kernelfactory.model import Assignment, BadInput, KernelFactoryError, Limits, LostClaim, Metric, Problem
 from kernelfactory.progress import Ending, IslandView, Plan, Progress, SlotView, islands
 from kernelfactory.record import Crew, Record, Start
 from kernelfactory.trees import Trees
@@ -39,7 +39,7 @@ FAILURES = 5
 FAILURE_SECONDS = 5.0
 """An agent whose attempts fail this often in a row, each within so many seconds, is given up."""
 
-PACK_EVERY = 500
+PACK_EVERY = 2000
 """Attempts between two packings of the repository."""
 
 PARKED_SECONDS = 300.0
@@ -155,6 +155,7 @@ class Floor:
         self._end: End | None = None
         self._fault: Exception | None = None
         self._heard = 0
+        self._packing = threading.Thread()
         self._say: Callable[[str], None] = lambda text: None
         self._changed = threading.Condition()
         self._counted = rooms.record.status()
@@ -246,8 +247,16 @@ class Floor:
             self.message(f"attempt {handed.attempt}: {slot.agent.name} failed: {handed.fault}")
         if slot.failures >= FAILURES:
             self.message(f"slot {slot.number}: {slot.agent.name} failed {FAILURES} times in a row at once: given up")
-        if ended % PACK_EVERY == 0:
+        if ended % PACK_EVERY == 0 and not self._packing.is_alive():
+            self._packing = threading.Thread(target=self._pack, name="pack")
+            self._packing.start()
+
+    def _pack(self) -> None:
+        """Beside the slots: what is not packed now is packed next time."""
+        try:
             self._rooms.trees.pack()
+        except KernelFactoryError as fault:
+            self.message(f"the programs were not packed: {fault}")
 
     # ── the run ──────────────────────────────────────────────────────────────────────────────────
 
@@ -292,6 +301,8 @@ class Floor:
                     self._changed.wait(TICK)
             for thread in threads:
                 thread.join()
+            if self._packing.is_alive():
+                self._packing.join()
             return self._close(on_progress)
 
     def message(self, text: str) -> None:
