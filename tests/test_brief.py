@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 import kernelfactory
-from kernelfactory.brief import CUT, Facts, Sizes, clean, compose, digest, figure, quote, untainted
+from kernelfactory.brief import CUT, Facts, Sizes, clean, compose, digest, figure, quote
 from kernelfactory.model import Candidate, Limits, Metric, Note
 
 PROMPTS = Path(kernelfactory.__file__).parent / "prompts"
@@ -202,11 +202,6 @@ def test_notes_are_newest_first_once_and_within_the_cap() -> None:
     text = compose(facts(lineage=lineage), SHIPPED, WORD, sizes)
     assert re.findall(r"^attempt (\d+) ", text, re.MULTILINE) == ["9", "5", "3"]
     assert max(map(len, re.findall(r"^\| .*$", text, re.MULTILINE))) <= 80 + len("| ") + len(CUT)
-
-
-def test_notes_of_tainted_attempts_and_empty_ones_are_left_out() -> None:
-    notes = [note(1, "fine"), note(2, "from a forged snapshot"), note(3, " \n")]
-    assert untainted(notes, {2}) == [notes[0]]
 
 
 @pytest.mark.parametrize(

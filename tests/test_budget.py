@@ -150,3 +150,6 @@ def test_an_agent_that_costs_money_needs_a_cap() -> None:
     assert "kf run PROBLEM --agent claude@opus:3 --attempts 20 --dollars 50" in said
     assert needs_cap("claude", True, Caps(tokens=1)) is None
     assert needs_cap("mutator", False, Caps()) is None
+    assert needs_cap("command", True, Caps(tokens=1, attempts=5), counts_tokens=False) is None
+    said = needs_cap("command", True, Caps(tokens=1), counts_tokens=False)
+    assert said is not None and "--tokens alone cannot stop it" in said

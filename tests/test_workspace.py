@@ -244,7 +244,7 @@ NOTES = [
     ("rm progress.md; mkfifo progress.md", ""),
     ("rm progress.md; mkdir progress.md", ""),
     ("head -c 1000000 /dev/zero | tr '\\0' n > progress.md", "n" * NOTES_BYTES),
-    ("head -c 10000000 /dev/zero > progress.md", ""),
+    ("head -c 10000000 /dev/zero > progress.md", "\0" * (64 << 10)),
     ("printf '\\377\\033[2J' > progress.md", "\ufffd\x1b[2J"),
 ]
 

@@ -12,10 +12,15 @@ from kernelfactory.files import replace_folder, tree_id
 from kernelfactory.judge import Judge
 from kernelfactory.model import TRUST_ORDER, Files, Measurement, Problem, Verdict
 from kernelfactory.policy import Policy
+from kernelfactory.population import Population
 from kernelfactory.problem import is_editable
-from kernelfactory.record import Record
+from kernelfactory.record import Attempt, Record
+from kernelfactory.record.queries import REUSABLE
 from kernelfactory.record.writing import Purpose
 from kernelfactory.trees import Trees
+
+TRIES = 3
+"""How often an old result is judged anew before bad luck is taken for an answer."""
 
 Rank = tuple[int, float]
 """Trust first, then merit: more is better."""
@@ -41,9 +46,10 @@ class Rooms:
 class Assay:
     """Judges snapshots of one experiment; what would be its best is confirmed at once. Remembers nothing."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, population: Population) -> None:
         self.rooms = rooms
         self.metric = rooms.record.experiment.metric
+        self._population = population
         self._crowning = threading.Lock()
 
     def snapshot(self, attempt: int, files: Files) -> Measurement:
@@ -55,25 +61,41 @@ class Assay:
         if fresh := not verdict.confirmed and self._would_lead(verdict):
             verdict = self._confirmed(files, verdict)
         rooms.window("after-judge")
-        commit = known.commit if known else None
-        if commit is None and verdict.verdict != "rejected":
-            commit = self.commit(attempt, files, f"{verdict.verdict}, {verdict.score:g} {self.metric.unit}")
+        commit = None if verdict.verdict == "rejected" else self.stored(attempt, files)[0]
         rooms.window("after-commit")
-        purpose: Purpose = "confirm" if verdict.confirmed else "screen"
+        purpose: Purpose = "confirm" if fresh or verdict.confirmed else "screen"
         source = None if fresh or known is None else known.measurement
         row = rooms.record.add_measurement(attempt, purpose, verdict, rooms.clock(), commit=commit, cached_from=source)
         rooms.window("after-row")
         return rooms.record.measurement(row)
 
-    def again(self, attempt: int, files: Files, *, confirm: bool) -> Measurement:
-        """Judge the result of an old attempt anew and make that its result, whatever it is."""
+    def again(self, attempt: int, *, confirm: bool, fresh: bool = True) -> Measurement | None:
+        """Judge the result of an old attempt anew, from the trees, and make that its result, for better or worse. None:
+        it could not be judged now (timeouts and crashes may be bad luck), and its old verdict stays. Unless `fresh`, a
+        verdict that this ruler and jail gave on the same tree is taken."""
         rooms, old = self.rooms, self.rooms.record.attempt(attempt)
-        verdict = rooms.judge.confirm(files) if confirm else rooms.judge.screen(files)
+        if old.commit is None or old.tree is None:
+            return None
+        known = None if fresh else rooms.record.cached(old.tree, rooms.judge.ruler.digest, rooms.judge.jail_name)
+        if known is not None and confirm and known.verdict.verdict == "accepted" and not known.verdict.confirmed:
+            known = None
+        verdict = known.verdict if known else self._patiently(self.editable(old.commit), confirm)
+        if verdict.verdict == "rejected" and verdict.reason_code not in REUSABLE:
+            return None
         with rooms.record.transaction():
-            now = rooms.clock()
-            row = rooms.record.add_measurement(attempt, "rejudge", verdict, now, commit=old.commit)
+            now, source = rooms.clock(), known.measurement if known else None
+            row = rooms.record.add_measurement(attempt, "rejudge", verdict, now, commit=old.commit, cached_from=source)
             rooms.record.rejudged(attempt, row, now)
         return rooms.record.measurement(row)
+
+    def _patiently(self, files: Files, confirm: bool) -> Verdict:
+        """A verdict, tried again when it may have been bad luck."""
+        judge = self.rooms.judge
+        for _ in range(TRIES):
+            verdict = judge.confirm(files) if confirm else judge.screen(files)
+            if verdict.verdict != "rejected" or verdict.reason_code in REUSABLE:
+                break
+        return verdict
 
     def _confirmed(self, files: Files, screened: Verdict) -> Verdict:
         """A separate judging on fresh inputs; the score is the worse of the two."""
@@ -93,10 +115,12 @@ class Assay:
         return -score if self.metric.goal == "min" else score
 
     def _would_lead(self, verdict: Verdict) -> bool:
-        rank, best = self._rank(verdict), self.rooms.record.best()
-        if rank is None or best is None:
+        """Would it be the best of the record, or of the population (which differ after a best has fallen)?"""
+        rank = self._rank(verdict)
+        if rank is None:
             return False
-        return rank > (TRUST_ORDER.index(best.trust), self._merit(best.score))
+        bests = (self.rooms.record.best(), self._population.best)
+        return any(b is None or rank > (TRUST_ORDER.index(b.trust), self._merit(b.score)) for b in bests)
 
     # ── trees ────────────────────────────────────────────────────────────────────────────────────
 
@@ -111,26 +135,23 @@ class Assay:
         """The tree id of `files` on the pristine seed."""
         return tree_id(self.whole(files))
 
-    def commit(self, attempt: int, files: Files, said: str) -> str:
-        """A commit of `files` on the pristine seed, child of the parent's, kept by a ref of its own."""
-        record = self.rooms.record
-        row = record.attempt(attempt)
-        parent = record.attempt(row.parent).commit if row.parent is not None else None
+    def stored(self, attempt: int, files: Files) -> tuple[str, str]:
+        """Commit and tree of `files` on the pristine seed; a tree that is there already is not stored again."""
+        record, whole = self.rooms.record, self.whole(files)
+        tree, row = tree_id(whole), record.attempt(attempt)
+        known = row.commit if row.tree == tree else record.stored(tree)
+        return known or self._commit(row, whole), tree
+
+    def _commit(self, row: Attempt, whole: Files) -> str:
+        """A commit, child of the parent's, kept by a ref of its own."""
+        parent = self.rooms.record.attempt(row.parent).commit if row.parent is not None else None
         made = self.rooms.trees.commit(
-            self.whole(files),
+            whole,
             parents=[parent] if parent else [],
-            message=f"attempt {attempt}: {said}",
-            ref=f"refs/candidates/{attempt:06d}/{row.measurements + 1}",
+            message=f"attempt {row.attempt}, program {row.measurements + 1}",
+            ref=f"refs/candidates/{row.attempt:06d}/{row.measurements + 1}",
         )
         return made.commit
-
-    def stored(self, attempt: int, files: Files) -> tuple[str, str]:
-        """Commit and tree of `files`; the commit of a measurement of this attempt when it was the same tree."""
-        tree = self.tree(files)
-        for found in self.rooms.record.measurements(attempt):
-            if found.verdict.tree == tree and found.commit is not None:
-                return found.commit, tree
-        return self.commit(attempt, files, "handed in"), tree
 
     def editable(self, commit: str) -> dict[str, bytes]:
         """The editable files of a commit."""

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -115,11 +115,6 @@ def figure(score: float, metric: Metric) -> str:
     """A score for reading: `147,734 cycles`."""
     number = f"{score:,.0f}" if float(score).is_integer() else f"{score:,.6g}"
     return f"{number} {metric.unit}".strip()
-
-
-def untainted(notes: Iterable[Note], tainted: Collection[int]) -> list[Note]:
-    """`notes` without those of attempts in `tainted` (a snapshot was flagged or forged) and without empty ones."""
-    return [note for note in notes if note.attempt not in tainted and note.text.strip()]
 
 
 # ── hostile text ─────────────────────────────────────────────────────────────────────────────────

@@ -201,10 +201,15 @@ def _fits(cap: float | None, spent: float, each: float) -> int | None:
     return None if cap is None or each <= 0 else max(0, math.floor((cap - spent) / each))
 
 
-def needs_cap(agent: str, costs_money: bool, caps: Caps) -> str | None:
-    """What to tell somebody who would start an agent that costs money without any cap; None: all is well."""
-    if not costs_money or caps:
+def needs_cap(agent: str, costs_money: bool, caps: Caps, counts_tokens: bool = True) -> str | None:
+    """What to tell somebody who would start an agent that costs money without a cap that can end it; None: all is
+    well. A cap on tokens alone ends nothing where an agent does not say how many it used."""
+    if not costs_money or (caps and (counts_tokens or replace(caps, tokens=None))):
         return None
+    if caps:
+        return (
+            f"{agent} does not say how many tokens it uses, so --tokens alone cannot stop it: add --attempts or --hours"
+        )
     return (
         f"{agent} can cost money, so it needs a cap: --attempts, --hours, --dollars or --tokens; "
         f"for example: kf run PROBLEM --agent {agent} --attempts 20 --dollars 50"

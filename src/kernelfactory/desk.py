@@ -33,6 +33,7 @@ class Place:
         self.folder = str(workspace.folder)
         self.cage = workspace.cage
         self.end: End | None = None
+        self.abandoned = False
         self.doing = "working"
         self.measurements = 0
         self.best_here: float | None = None
@@ -107,7 +108,8 @@ class Place:
         return {"attempt": self.assignment.attempt, "handed_in": True, "fault": fault}
 
     def abandon(self) -> dict[str, Any]:
-        self.stop("failed")
+        self.abandoned = True
+        self.stop("finished")
         return {"attempt": self.assignment.attempt, "abandoned": True}
 
     def renew(self) -> dict[str, Any]:
@@ -171,6 +173,7 @@ class Lender:
             finally:
                 del self.places[assignment.attempt]
                 door.close()
+                place.output += "".join(f"kf: {fault}\n" for fault in workspace.faults).encode("utf-8", "replace")
 
 
 # ── the owner's door ─────────────────────────────────────────────────────────────────────────────

@@ -13,13 +13,16 @@ from kernelfactory import brief, budget
 from kernelfactory.agents import Agent, Workplace
 from kernelfactory.assay import Assay, Rooms
 from kernelfactory.briefing import Briefing
+from kernelfactory.judge import JudgeFailed
 from kernelfactory.judge.answer import Standing, agent_answer
 from kernelfactory.model import (
     AgentFailed,
     Assignment,
+    BadIntake,
     Choice,
     End,
     Files,
+    KernelFactoryError,
     Limits,
     LostClaim,
     Measurement,
@@ -30,6 +33,7 @@ from kernelfactory.model import (
     Work,
 )
 from kernelfactory.population import Population
+from kernelfactory.progress import IslandView, islands
 from kernelfactory.record import Attempt, ClaimRow
 from kernelfactory.turns import Turns
 
@@ -54,7 +58,8 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """What became of an attempt that was handed in. `fault`: what went wrong, in words."""
+    """What became of an attempt that was handed in. `fault`: what went wrong, in words; `unjudged`: the judge itself
+    failed on what was handed in; `until`: when the agent's account can be used again (epoch seconds)."""
 
     attempt: int
     outcome: Outcome
@@ -62,14 +67,18 @@ class Handed:
     end: End
     usage: Usage = field(default_factory=Usage)
     fault: str | None = None
+    unjudged: bool = False
+    until: float | None = None
 
 
 class NoMore(LostClaim):
-    """No further attempt may begin now: a cap is reached. `exit_code` is what the run ends with."""
+    """No further attempt may begin now: a cap is reached. `exit_code` is what the run ends with; `running` attempts
+    may still give back what they hold in reserve."""
 
-    def __init__(self, why: str, exit_code: int) -> None:
+    def __init__(self, why: str, exit_code: int, running: int) -> None:
         super().__init__(why)
         self.exit_code = exit_code
+        self.running = running
 
 
 class Desk(Protocol):
@@ -97,9 +106,11 @@ class Desk(Protocol):
 
 
 class Lent(Workplace, Protocol):
-    """A workplace as the one who lent it sees it. `end` is set when something outside the agent ended its work."""
+    """A workplace as the one who lent it sees it. `end` is set when something outside the agent ended its work;
+    `abandoned` when the agent gave the attempt back."""
 
     end: End | None
+    abandoned: bool
 
     def collect(self) -> tuple[Files | None, str | None]:
         """The editable files as they are now, or None and why they cannot be read."""
@@ -117,24 +128,36 @@ def attempt(desk: Desk, lend: Lend, agent: Agent, worker: Worker) -> Handed:
     """The life of one attempt. Local workers, clusters and visitors differ only in who calls this, and where."""
     assignment = desk.claim(worker)  # record: the parent is chosen inside the transaction
     with lend(assignment) as workplace:  # workspace: a fresh folder, its socket, its cage
-        end, usage, fault = work(agent, workplace)  # agents: edits, and measures through the desk
+        worked = work(agent, workplace)  # agents: edits, and measures through the desk
         files, unread = workplace.collect()  # workspace: editable regular files, nothing else
-        handed = Work(files, workplace.notes(), usage, end, fault or unread)
-        return desk.submit(assignment.token, handed)  # judge, then record; the next claim's brief reads it
+        hand_in = desk.abandon if workplace.abandoned else desk.submit  # judge, then record
+        said = Work(files, workplace.notes(), worked.usage, worked.end, worked.fault or unread)
+        return replace(hand_in(assignment.token, said), until=worked.until)
 
 
-def work(agent: Agent, workplace: Lent) -> tuple[End, Usage, str | None]:
-    """Let the agent work: how it ended, what it cost, and what went wrong."""
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """How an agent's work ended, what it cost, what went wrong, and until when (epoch seconds) its account is used up."""
+
+    end: End
+    usage: Usage
+    fault: str | None = None
+    until: float | None = None
+
+
+def work(agent: Agent, workplace: Lent) -> Worked:
+    """Let the agent work."""
     began = time.monotonic()
     try:
         usage = agent.work(workplace, workplace.assignment.brief, workplace.assignment.limits)
     except UsageLimit as limit:
-        return workplace.end or "limit", limit.usage, str(limit)
+        return Worked(workplace.end or "limit", limit.usage, str(limit), limit.until)
     except AgentFailed as failure:
-        return workplace.end or "failed", failure.usage, str(failure)
-    except (LostClaim, Refused) as lost:
-        return workplace.end or "interrupted", Usage(seconds=time.monotonic() - began), str(lost)
-    return workplace.end or "finished", usage, None
+        return Worked(workplace.end or "failed", failure.usage, str(failure))
+    except KernelFactoryError as fault:  # of a verb: what it cost is not known
+        seconds, dollars = time.monotonic() - began, None if agent.costs_money else 0.0
+        return Worked(workplace.end or "failed", Usage(seconds, dollars=dollars), str(fault))
+    return Worked(workplace.end or "finished", usage)
 
 
 @dataclass(slots=True)
@@ -159,7 +182,7 @@ class Factory:
         self.deadline: float | None = None
         self.experiment = rooms.record.experiment
         self.population = Population(self.experiment.metric, self.experiment.axes, rooms.policy.islands)
-        self.assay = Assay(rooms)
+        self.assay = Assay(rooms, self.population)
         self.turns = Turns(rooms.seats)
         self._had: dict[int, _Had] = {}
         self._briefing = Briefing(self.assay)
@@ -169,8 +192,8 @@ class Factory:
 
     def claim(self, worker: Worker) -> Assignment:
         record, now = self.rooms.record, self.rooms.clock()
+        self.reap(now)
         with record.transaction():
-            self.reap(now)
             self._refuse_beyond_caps(now)
             self.fold()
             number = record.next_attempt()
@@ -185,9 +208,10 @@ class Factory:
 
     def _refuse_beyond_caps(self, now: float) -> None:
         record = self.rooms.record
-        stop = budget.exhausted(self.caps, record.spend(now), record.reserved(now))
+        reserved = record.reserved(now)
+        stop = budget.exhausted(self.caps, record.spend(now), reserved)
         if stop is not None:
-            raise NoMore(stop.why, stop.exit_code)
+            raise NoMore(stop.why, stop.exit_code, reserved.attempts)
 
     def _limits(self, worker: Worker, now: float) -> Limits:
         if self.deadline is None:
@@ -195,8 +219,14 @@ class Factory:
         return replace(worker.limits, seconds=min(worker.limits.seconds, max(0.0, self.deadline - now)))
 
     def fold(self) -> None:
-        """Take in what the record has since."""
-        self.population.catch_up(self.rooms.record.events(self.population.seq))
+        """Take in what the record has since. What is not committed yet, nor certain to be, must not be folded."""
+        with self.rooms.record.transaction():
+            self.population.catch_up(self.rooms.record.events(self.population.seq))
+
+    def view(self) -> tuple[IslandView, ...]:
+        """The islands as they are now."""
+        with self.rooms.record.transaction():
+            return islands(self.population)
 
     def _row(self, assignment: Assignment, choice: Choice, worker: Worker, now: float) -> ClaimRow:
         return ClaimRow(
@@ -218,7 +248,7 @@ class Factory:
 
     def measure(self, token: str, files: Files, quick: bool = False) -> dict[str, Any]:
         row = self._mine(token, "measure")
-        had = self._had[row.attempt]
+        had = self._had.setdefault(row.attempt, _Had(Limits(seconds=0.0)))
         self._refuse_flood(row, had, quick)
         try:
             turn = self.turns.enter(row.attempt)
@@ -268,15 +298,16 @@ class Factory:
 
     def submit(self, token: str, work: Work) -> Handed:
         row = self._mine(token, "submit")
-        now = self.rooms.clock()
-        if work.files is None:
-            self.rooms.record.submit(row.attempt, work, now)
-        else:
-            commit, tree = self.assay.stored(row.attempt, work.files)
-            self.rooms.record.submit(row.attempt, work, now, commit=commit, tree=tree)
+        now, commit, tree, files = self.rooms.clock(), None, None, work.files
+        if files is not None:
+            try:
+                commit, tree = self.assay.stored(row.attempt, files)
+            except BadIntake as error:  # a name that no repository may hold
+                files, work = None, replace(work, files=None, fault=work.fault or str(error))
+        self.rooms.record.submit(row.attempt, work, now, commit=commit, tree=tree)
         self.keep(row.attempt, "progress.md", work.notes.encode("utf-8", "replace"))
         self.rooms.window("after-submit")
-        return self.finish(row.attempt, work.files)
+        return self.finish(row.attempt, files)
 
     def abandon(self, token: str, work: Work) -> Handed:
         row = self._mine(token, "abandon")
@@ -294,11 +325,17 @@ class Factory:
 
     def finish(self, attempt: int, files: Files | None) -> Handed:
         """Judge what was handed in, unless it was measured already, and give the attempt its result. A measurement that
-        is still running counts."""
+        is still running counts. When the judge itself fails, the result is what was measured before."""
+        fault = None
         with self.turns.enter(attempt, patient=True):
             if files is not None and self._unmeasured(attempt, files):
-                self.assay.snapshot(attempt, files)
-            return self._conclude(attempt)
+                try:
+                    self.assay.snapshot(attempt, files)
+                except (JudgeFailed, BadIntake) as error:
+                    fault = f"what was handed in could not be judged: {error}"
+            handed = self._conclude(attempt, fault)
+        self._crown(attempt)
+        return handed
 
     def _unmeasured(self, attempt: int, files: Files) -> bool:
         """Was this tree not judged in this attempt yet? An unchanged parent is not judged again either."""
@@ -308,23 +345,26 @@ class Factory:
         unchanged = row.parent is not None and record.attempt(row.parent).tree == tree
         return tree not in seen and not unchanged
 
-    def _conclude(self, attempt: int) -> Handed:
+    def _conclude(self, attempt: int, fault: str | None = None) -> Handed:
         record = self.rooms.record
         with record.transaction():
             best, row = record.best_valid(attempt), record.attempt(attempt)
             outcome = self._outcome(row, best)
             last = best or next(iter(reversed(record.measurements(attempt))), None)
-            record.judged(attempt, outcome, last.measurement if last else None, self.rooms.clock())
-            self.fold()
+            record.judged(attempt, outcome, last.measurement if last else None, self.rooms.clock(), fault=fault)
             self._had.pop(attempt, None)
         self.rooms.window("after-judged")
-        if best is not None and best.verdict.confirmed:
-            self.assay.crown()
         row = record.attempt(attempt)
+        usage = Usage(row.seconds, row.tokens, row.dollars)
         score = best.verdict.score if best else None
-        return Handed(
-            attempt, outcome, score, row.end or "finished", Usage(row.seconds, row.tokens, row.dollars), row.fault
-        )
+        return Handed(attempt, outcome, score, row.end or "finished", usage, row.fault, unjudged=fault is not None)
+
+    def _crown(self, attempt: int) -> None:
+        """After an attempt is over, outside every transaction."""
+        self.fold()
+        best = self.rooms.record.best()
+        if best is not None and best.attempt == attempt:
+            self.assay.crown()
 
     def _outcome(self, row: Attempt, best: Measurement | None) -> Outcome:
         if best is None or best.verdict.score is None or row.parent_score is None:
@@ -342,18 +382,27 @@ class Factory:
         with record.transaction():
             if record.measurements(row.attempt):
                 record.submit(row.attempt, work, now)
-                return self._conclude(row.attempt)
-            record.abandon(row.attempt, work, now)
-            self.fold()
-            self._had.pop(row.attempt, None)
-        return Handed(row.attempt, "none", None, work.end, work.usage, work.fault)
+                handed = self._conclude(row.attempt)
+            else:
+                record.abandon(row.attempt, work, now)
+                self._had.pop(row.attempt, None)
+                handed = Handed(row.attempt, "none", None, work.end, work.usage, work.fault)
+        self._crown(row.attempt)
+        return handed
+
+    def interrupted(self, row: Attempt) -> Handed:
+        """Settle a claim whose worker is gone. What a paid agent had cost by then is not known."""
+        dollars = None if self.rooms.record.paid(row.attempt) else row.dollars
+        usage = Usage(row.seconds, row.tokens, dollars)
+        return self.settle(row, Work(None, row.notes, usage, "interrupted", INTERRUPTED))
 
     def reap(self, now: float) -> list[int]:
         """Settle claims whose lease is over; their numbers."""
-        lost = self.rooms.record.expired(now)
-        for row in lost:
-            self.settle(row, Work(None, "", Usage(row.seconds, row.tokens, row.dollars), "interrupted", INTERRUPTED))
-        return [row.attempt for row in lost]
+        lost = []
+        for row in self.rooms.record.expired(now):
+            with suppress(LostClaim):  # somebody else was first
+                lost.append(self.interrupted(row).attempt)
+        return lost
 
     # ── who asks, and what is kept beside the record ─────────────────────────────────────────────
 

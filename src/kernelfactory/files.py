@@ -196,6 +196,26 @@ def read_tree(folder: str | Path | int, globs: Sequence[str], caps: Caps | None 
     return reader.files
 
 
+def read_head(folder: str | Path, name: str, size: int) -> bytes:
+    """The first `size` bytes of the regular file `name` right in `folder`; empty when there is none. Raises BadIntake for
+    a link, FIFO, socket or device."""
+    opened = _open((os.fspath(folder),), None, os.O_DIRECTORY)
+    try:
+        file = os.open(name, _FLAGS, dir_fd=opened)
+    except FileNotFoundError:
+        return b""
+    except OSError:
+        raise BadIntake(f"{shown(name)}: is not a plain file") from None
+    finally:
+        os.close(opened)
+    try:
+        if not stat.S_ISREG(mode := os.fstat(file).st_mode):
+            raise BadIntake(f"{shown(name)}: is {_what(mode)}, not a regular file")
+        return _read_at_most(file, size)
+    finally:
+        os.close(file)
+
+
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -16,13 +16,12 @@ Cell = tuple[int, ...]
 
 class Sizes(NamedTuple):
     """How much an island keeps, in candidates: `members` live elites, `cells` behaviour cells; `bins` an axis;
-    `stones` record holders of the past; `failed` attempts without gain remembered a parent."""
+    `stones` record holders of the past."""
 
     members: int = 12
     cells: int = 24
     bins: int = 5
     stones: int = 32
-    failed: int = 6
 
 
 SIZES = Sizes()
@@ -30,12 +29,10 @@ SIZES = Sizes()
 
 @dataclass(slots=True)
 class Trial:
-    """What was tried on one parent: `visits` claims; `stale` judged attempts since one last improved on it; `failed`
-    the latest attempts that did not."""
+    """What was tried on one parent: `visits` claims; `stale` judged attempts since one last improved on it."""
 
     visits: int = 0
     stale: int = 0
-    failed: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -66,7 +63,7 @@ class Population:
 
     `best` is the best confirmed candidate (or the seed); a weaker trust never replaces a stronger one, whatever its
     score. A candidate that would be the best and is not confirmed is held back: it becomes no parent. `stones` are the
-    successive bests, thinned. Memory is bounded by `sizes` but for `trees` (known trees) and `flagged` (attempts).
+    successive bests, thinned. Memory is bounded by `sizes` but for `trees` (known trees).
     """
 
     metric: Metric
@@ -78,7 +75,6 @@ class Population:
     best: Candidate | None = None
     stones: list[Candidate] = field(default_factory=list)
     trees: set[str] = field(default_factory=set)
-    flagged: set[int] = field(default_factory=set)
     islands: list[Island] = field(init=False)
     trials: dict[int, Trial] = field(default_factory=dict)
     running: dict[int, int] = field(default_factory=dict)
@@ -100,8 +96,6 @@ class Population:
         population, or carries a score that is no finite number."""
         self._check(event)
         self.seq = event.seq
-        if event.flagged:
-            self.flagged.add(event.attempt)
         match event.kind:
             case "seeded":
                 self._seeded(event)
@@ -192,7 +186,6 @@ class Population:
             trial.stale = 0
         else:
             trial.stale += 1
-            trial.failed = (*trial.failed, event.attempt)[-self.sizes.failed :]
         if len(self.trials) > 4 * self.count * (self.sizes.members + self.sizes.cells):
             self._forget()
 
@@ -205,14 +198,15 @@ class Population:
             island.stale += 1
 
     def _rejudged(self, event: Event) -> None:
-        attempt = event.attempt
-        new = self._candidate(event, self.find(attempt))
+        attempt, old = event.attempt, self.find(event.attempt)
+        new = self._candidate(event, old)
         dethroned = self.best is not None and self.best.attempt == attempt
         if self.seed is not None and self.seed.attempt == attempt:
             self.seed = new
         if not dethroned and new is not None and self._held_back(new):
-            self.trees.discard(new.tree)
             new = None
+        if new is None:  # found again, its tree may come back
+            self.trees.discard(event.tree or (old.tree if old else ""))
         self.stones = [c for c in (new if c.attempt == attempt else c for c in self.stones) if c is not None]
         for island in self.islands:
             self._replace(island, attempt, new)

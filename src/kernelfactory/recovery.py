@@ -1,30 +1,32 @@
 """What a desk does before it opens and after it closes: settle what a dead run left, and judge again what must be true.
-Chooses nothing and lends nothing."""
+Chooses nothing and lends nothing. Each step yields what it did in words, or None where there is nothing to say, so that
+whoever drives it may stop in between."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kernelfactory.factory import INTERRUPTED, Factory
-from kernelfactory.model import TRUST_ORDER, Candidate, Ruler, Usage, Work
+from kernelfactory.factory import Factory
+from kernelfactory.model import TRUST_ORDER, Candidate, Ruler, Trust
+from kernelfactory.record import Best
 
-ROUNDS = 20
-"""Bests that may fall in a row at the end of a run before it is given up (the seed always stands)."""
+FALLS = 1000
+"""Programs that may fall in a row before it is given up; the seed always stands."""
+
+Steps = Iterator[str | None]
 
 
-def recover(factory: Factory) -> Iterator[str]:
-    """Settle every claim of runs that are over: nothing judged or handed in is lost, nothing is counted twice.
-    Yields what was done, in words."""
+def recover(factory: Factory) -> Steps:
+    """Settle every claim of runs that are over: nothing judged or handed in is lost, nothing is counted twice."""
     submitted = claimed = 0
     for row in factory.rooms.record.open_attempts():
         if row.state == "submitted":
-            files = factory.assay.editable(row.commit) if row.commit else None
-            factory.finish(row.attempt, files)
+            factory.finish(row.attempt, factory.assay.editable(row.commit) if row.commit else None)
             submitted += 1
         else:
-            usage = Usage(row.seconds, row.tokens, row.dollars)
-            factory.settle(row, Work(None, row.notes, usage, "interrupted", INTERRUPTED))
+            factory.interrupted(row)
             claimed += 1
+        yield None
     if submitted:
         yield f"{submitted} handed in before the last run ended: judged now"
     if claimed:
@@ -32,12 +34,11 @@ def recover(factory: Factory) -> Iterator[str]:
     factory.assay.crown()
 
 
-def under_this_ruler(factory: Factory) -> Iterator[str]:
-    """Judge the best and the elites anew when another ruler, jail or trust made their verdicts. Yields what it did."""
+def under_this_ruler(factory: Factory) -> Steps:
+    """Judge the best and the elites anew when another ruler, jail or trust made their verdicts; a stronger trust than
+    this run's stays as it is."""
     judge, record = factory.rooms.judge, factory.rooms.record
-    now = (judge.ruler.digest, judge.jail_name, judge.trust)
-    level = TRUST_ORDER.index(judge.trust)
-    stale = [c for c in _elites(factory) if TRUST_ORDER.index(c.trust) <= level and _made_by(factory, c) != now]
+    stale = [c for c in _elites(factory) if _stale(factory, c.attempt, c.trust)]
     if not stale:
         return
     old = record.measurement(record.attempt(stale[0].attempt).measurement or 0).verdict
@@ -45,46 +46,94 @@ def under_this_ruler(factory: Factory) -> Iterator[str]:
         f"verdicts here were made by {_said(old.ruler, old.jail)}, this is {_said(judge.ruler, judge.jail_name)}: "
         f"judging the best and {len(stale) - 1} others again"
     )
-    fallen = sum(not _again(factory, candidate) for candidate in stale)
-    factory.fold()
+    for candidate in stale:
+        yield _again(factory, candidate.attempt, confirm=candidate.confirmed, fresh=False)
+    for _ in range(FALLS):  # the same tree may be the result of other attempts too
+        best = record.best()
+        if best is None or not _stale(factory, best.attempt, best.trust):
+            break
+        said = _again(factory, best.attempt, confirm=True, fresh=False)
+        yield said
+        if said is not None and UNDECIDED in said:
+            break
+    yield from _confirm_heirs(factory)
     factory.assay.crown()
-    yield f"judged again: {len(stale) - fallen} stand, {fallen} fell"
+    yield "judged again: the best is " + _score(record.best())
 
 
-def stand_by_best(factory: Factory) -> Iterator[str]:
-    """At the end of a run the best is judged once more, from the trees; what falls is best no more. Yields words."""
-    for _ in range(ROUNDS):
-        best = factory.rooms.record.best()
-        weaker = best is None or TRUST_ORDER.index(best.trust) > TRUST_ORDER.index(factory.rooms.judge.trust)
-        if best is None or best.attempt == 0 or best.commit is None or weaker:
+def stand_by_best(factory: Factory) -> Steps:
+    """At the end of a run the best is judged once more, from the trees; what falls is the best no more."""
+    record, judge = factory.rooms.record, factory.rooms.judge
+    for _ in range(FALLS):
+        best = record.best()
+        if best is None or best.attempt == 0 or _level(best.trust) > _level(judge.trust):
             break
-        found = factory.assay.again(best.attempt, factory.assay.editable(best.commit), confirm=True)
-        if found.verdict.verdict == "accepted":
-            yield f"best/ judged again from the trees: {found.verdict.score:g}, it stands"
+        fallen = _again(factory, best.attempt, confirm=True, fresh=True)
+        if fallen is None:
+            yield f"best/ judged again from the trees: {_score(record.best())}, it stands"
             break
-        yield f"attempt {best.attempt} did not stand when judged again ({found.verdict.reason}): no longer the best"
-    factory.fold()
+        yield fallen
+        if UNDECIDED in fallen:
+            break
+        yield from _confirm_heirs(factory)
     factory.assay.crown()
+
+
+UNDECIDED = "could not be judged again now"
+
+
+def _again(factory: Factory, attempt: int, *, confirm: bool, fresh: bool) -> str | None:
+    """Judge one result anew; None: it stands, else what became of it."""
+    found = factory.assay.again(attempt, confirm=confirm, fresh=fresh)
+    factory.fold()
+    if found is None:
+        return f"attempt {attempt} {UNDECIDED} (timeout or crash): its verdict stays"
+    if found.verdict.verdict == "accepted":
+        return None
+    return f"attempt {attempt} did not stand when judged again ({found.verdict.reason}): no longer a candidate"
+
+
+def _confirm_heirs(factory: Factory) -> Steps:
+    """After a fall: whoever is better than the best that is left, and was never confirmed, is confirmed or falls."""
+    for _ in range(FALLS):
+        population = factory.population
+        best = population.best
+        heirs = [
+            c
+            for c in _elites(factory)
+            if not c.confirmed and c.attempt != 0 and best is not None and population.merit(c) > population.merit(best)
+        ]
+        if not heirs:
+            return
+        heir = max(heirs, key=population.merit)
+        said = _again(factory, heir.attempt, confirm=True, fresh=True)
+        yield said
+        if said is not None and UNDECIDED in said:
+            return
 
 
 def _elites(factory: Factory) -> list[Candidate]:
-    """The best first, then the seed and whatever islands and cells hold."""
+    """The best first, then the seed, whatever islands and cells hold, and the stepping stones."""
     population = factory.population
     first = [c for c in (population.best, population.seed) if c is not None]
     rest = [c for island in population.islands for c in island.live()]
-    return list({c.attempt: c for c in [*first, *rest]}.values())
+    return list({c.attempt: c for c in [*first, *rest, *population.stones]}.values())
 
 
-def _made_by(factory: Factory, candidate: Candidate) -> tuple[str, str, str]:
-    record = factory.rooms.record
-    verdict = record.measurement(record.attempt(candidate.attempt).measurement or 0).verdict
-    return verdict.ruler.digest, verdict.jail, verdict.trust
+def _stale(factory: Factory, attempt: int, trust: Trust) -> bool:
+    """Was its verdict made elsewhere, and not under a stronger trust than this run's?"""
+    judge, record = factory.rooms.judge, factory.rooms.record
+    verdict = record.measurement(record.attempt(attempt).measurement or 0).verdict
+    made = (verdict.ruler.digest, verdict.jail, verdict.trust)
+    return _level(trust) <= _level(judge.trust) and made != (judge.ruler.digest, judge.jail_name, judge.trust)
 
 
-def _again(factory: Factory, candidate: Candidate) -> bool:
-    commit = factory.rooms.record.attempt(candidate.attempt).commit or ""
-    found = factory.assay.again(candidate.attempt, factory.assay.editable(commit), confirm=candidate.confirmed)
-    return found.verdict.verdict == "accepted"
+def _level(trust: Trust) -> int:
+    return TRUST_ORDER.index(trust)
+
+
+def _score(best: Best | None) -> str:
+    return "none" if best is None else f"{best.score:,g}"
 
 
 def _said(ruler: Ruler, jail: str) -> str:

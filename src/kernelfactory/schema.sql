@@ -111,7 +111,7 @@ CREATE TABLE attempt (
 
 CREATE UNIQUE INDEX attempt_token ON attempt (token_hash) WHERE token_hash IS NOT NULL;
 CREATE INDEX attempt_state ON attempt (state, lease_until);
-CREATE INDEX attempt_parent ON attempt (parent, outcome);
+CREATE INDEX attempt_failed ON attempt (parent, attempt) WHERE notes <> '' AND flagged = 0 AND outcome <> 'improved';
 CREATE INDEX attempt_island ON attempt (island, attempt, score);
 CREATE INDEX attempt_restart ON attempt (island, attempt) WHERE move = 'restart';
 CREATE INDEX attempt_best ON attempt (trust, score, attempt) WHERE confirmed = 1 AND score IS NOT NULL;
@@ -254,6 +254,6 @@ BEGIN
   UPDATE tally SET measurements = measurements + (new.attempt > 0), judge_seconds = judge_seconds + new.seconds;
   UPDATE attempt SET
     measurements = measurements + 1,
-    flagged = max(flagged, new.flags <> '[]' OR new.reason_code IS 'forged')
+    flagged = max(flagged, new.flags <> '[]' OR new.reason_code IS 'forged' OR new.verdict = 'quarantined')
   WHERE attempt = new.attempt;
 END;

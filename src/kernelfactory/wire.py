@@ -94,6 +94,9 @@ class Listener:
             return {"ok": False, "kind": "Refused", "error": "a request is one JSON object on one line", "code": 2}
         except KernelFactoryError as error:
             return {"ok": False, "kind": type(error).__name__, "error": str(error), "code": error.exit_code}
+        except Exception as fault:
+            said = f"the desk failed ({type(fault).__name__}); what was answered before is kept"
+            return {"ok": False, "kind": "Fault", "error": said, "code": 1}
 
 
 def _line(line: socket.socket, most: int) -> bytes:

@@ -23,7 +23,7 @@ from kernelfactory.factory import Factory, Handed, NoMore, Worker, attempt
 from kernelfactory.files import free_bytes
 from kernelfactory.judge import Judge
 from kernelfactory.model import Assignment, BadInput, KernelFactoryError, Limits, LostClaim, Metric, Problem
-from kernelfactory.progress import Ending, IslandView, Plan, Progress, SlotView, islands
+from kernelfactory.progress import Ending, IslandView, Plan, Progress, SlotView
 from kernelfactory.record import Crew, Record, Start
 from kernelfactory.trees import Trees
 
@@ -43,7 +43,7 @@ PACK_EVERY = 2000
 """Attempts between two packings of the repository."""
 
 PARKED_SECONDS = 300.0
-"""How long a slot waits after its agent's usage limit."""
+"""How long a slot waits at its agent's usage limit when that does not say until when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +141,13 @@ class Floor:
         self._plan = plan
         caps = budget.renewed(old_caps(rooms.record), plan.caps)
         for agent, _ in crew:
-            if said := budget.needs_cap(agent.name, agent.costs_money, caps):
+            if said := budget.needs_cap(agent.name, agent.costs_money, caps, agent.counts_tokens):
                 raise BadInput(said)
-        self._before = rooms.record.hours(rooms.clock()) * 3600.0
         self._started = time.monotonic()
         run = rooms.record.start_run(_start(rooms, plan, crew, caps), rooms.clock())
         self.factory = Factory(rooms, run, caps)
-        if caps.seconds is not None:
-            self.factory.deadline = rooms.clock() + caps.seconds - self._before
+        if caps.seconds is not None:  # what earlier runs took counts; the time between them does not
+            self.factory.deadline = rooms.clock() + caps.seconds - rooms.record.hours(rooms.clock()) * 3600.0
         self.slots = [Slot(n, agent) for n, agent in enumerate(a for a, slots in crew for _ in range(slots))]
         self._lender = Lender(self.factory, self.factory.refuse, rooms.problem.editable)
         self._ground = ground
@@ -157,6 +156,8 @@ class Floor:
         self._heard = 0
         self._packing = threading.Thread()
         self._say: Callable[[str], None] = lambda text: None
+        self._show: Callable[[Progress], None] = lambda progress: None
+        self._signals = Signals()
         self._changed = threading.Condition()
         self._counted = rooms.record.status()
         self._tally = {"improved": 0, "rejected": 0, "ended": 0}
@@ -191,8 +192,16 @@ class Floor:
             slot.attempt = None
         self._note(slot, handed, time.monotonic() - slot.began)
         if handed.end == "limit":
-            slot.idle = "parked at its usage limit"
-            self._wait(PARKED_SECONDS)
+            self._park(slot, handed.until)
+
+    def _park(self, slot: Slot, until: float | None) -> None:
+        """Wait until the agent's account can be used again."""
+        now, crew = self._rooms.clock(), Crew(slot.agent.name, slot.agent.model, 1)
+        until = max(until or now + PARKED_SECONDS, now)
+        slot.idle = "parked at its usage limit"
+        self._rooms.record.pause(self.factory.run, crew, until)
+        self._wait(until - now)
+        self._rooms.record.pause(self.factory.run, crew, None)
 
     def _worker(self, slot: Slot) -> Worker:
         agent = slot.agent
@@ -206,7 +215,7 @@ class Floor:
 
     def _cage(self, agent: Agent) -> str:
         """What attempts of `agent` are recorded with."""
-        if getattr(agent, "in_process", False):
+        if agent.in_process:
             return "in-process"
         return self._ground.jail.name if self._ground.jail.holds else "none"
 
@@ -225,7 +234,7 @@ class Floor:
 
     def _full(self, full: NoMore) -> None:
         """A cap: the end, unless running attempts may still give back what they hold."""
-        if full.exit_code == 3 and any(slot.attempt is not None for slot in self.slots):
+        if full.exit_code == 3 and full.running:
             self._wait(TICK)
             return
         self.end(End(str(full), full.exit_code, "finished" if full.exit_code == 0 else "stopped"))
@@ -236,7 +245,7 @@ class Floor:
 
     def _note(self, slot: Slot, handed: Handed, seconds: float) -> None:
         """Count it, say what a person wants to know, and give an agent up that only ever fails at once."""
-        failed = handed.end == "failed"
+        failed = handed.end == "failed" or handed.unjudged
         slot.failures = slot.failures + 1 if failed and seconds < FAILURE_SECONDS else 0
         with self._changed:
             self._tally["ended"] += 1
@@ -244,7 +253,7 @@ class Floor:
             self._tally["rejected"] += handed.outcome == "rejected"
             ended = self._tally["ended"]
         if failed:
-            self.message(f"attempt {handed.attempt}: {slot.agent.name} failed: {handed.fault}")
+            self.message(f"attempt {handed.attempt} by {slot.agent.name}: {handed.fault}")
         if slot.failures >= FAILURES:
             self.message(f"slot {slot.number}: {slot.agent.name} failed {FAILURES} times in a row at once: given up")
         if ended % PACK_EVERY == 0 and not self._packing.is_alive():
@@ -285,30 +294,69 @@ class Floor:
         self.end(End("asked to stop", 0, now=now))
 
     def run(self, on_progress: Callable[[Progress], None], on_message: Callable[[str], None]) -> Ending:
-        self._say = on_message
-        for said in (*recovery.recover(self.factory), *recovery.under_this_ruler(self.factory)):
-            self.message(said)
-        threads = [threading.Thread(target=self._work, args=(slot,), name=f"slot {slot.number}") for slot in self.slots]
+        self._show, self._say = on_progress, on_message
         with Signals() as signals, control(self._rooms.folder, self.stop):
+            self._signals = signals
+            try:
+                self._follow(recovery.recover(self.factory))
+                self._follow(recovery.under_this_ruler(self.factory))
+                self._watch()
+                self._follow(recovery.stand_by_best(self.factory))
+            except BaseException as fault:
+                self._rooms.record.end_run(self.factory.run, "stopped", f"a fault: {fault}", self._rooms.clock())
+                raise
+            return self._close()
+
+    def _follow(self, steps: recovery.Steps) -> None:
+        """Go through what is to be judged again; a second signal ends it early."""
+        for said in steps:
+            self._hear()
+            if said is not None:
+                self.message(said)
+            if self._end is not None and self._end.now and self._heard:
+                break
+
+    def _hear(self) -> None:
+        while self._heard < self._signals.count:
+            self._heard += 1
+            self._interrupted()
+
+    def _watch(self) -> None:
+        """Slots at work until the last one is done; whatever happens here, none goes on unseen."""
+        threads = [threading.Thread(target=self._work, args=(slot,), name=f"slot {slot.number}") for slot in self.slots]
+        try:
             for thread in threads:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
-                while self._heard < signals.count:
-                    self._heard += 1
-                    self._interrupted()
-                self._look(on_progress)
+                self._hear()
+                self._look()
                 with self._changed:
                     self._changed.wait(TICK)
+        except BaseException:
+            self.end(End("a fault", 1, now=True))
+            raise
+        finally:
             for thread in threads:
                 thread.join()
             if self._packing.is_alive():
                 self._packing.join()
-            return self._close(on_progress)
+        if self._fault is not None:
+            raise self._fault
 
     def message(self, text: str) -> None:
-        self._say(text)
+        """Tell whoever watches; when nobody does any more, the run goes on unwatched."""
+        try:
+            self._say(text)
+        except BrokenPipeError:
+            self._say = lambda text: None
 
-    def _look(self, on_progress: Callable[[Progress], None]) -> None:
+    def _shown(self) -> None:
+        try:
+            self._show(self.progress())
+        except BrokenPipeError:
+            self._show = lambda progress: None
+
+    def _look(self) -> None:
         """What the clock, the disk and the target say."""
         self.factory.reap(self._rooms.clock())
         deadline, best = self.factory.deadline, self._rooms.record.best()
@@ -318,25 +366,20 @@ class Floor:
             self.end(End(f"the target {self._plan.target:g} is reached", 0, "finished", now=True))
         if free_bytes(self._rooms.folder) < FLOOR_BYTES:
             self.end(End(f"less than {FLOOR_BYTES >> 20} MiB are free on the disk: free some, then kf resume", 3))
-        on_progress(self.progress())
+        self._shown()
 
     @property
     def _metric(self) -> Metric:
         return self._rooms.problem.metric
 
-    def _close(self, on_progress: Callable[[Progress], None]) -> Ending:
-        if self._fault is not None:
-            self._rooms.record.end_run(self.factory.run, "stopped", f"{self._fault}", self._rooms.clock())
-            raise self._fault
-        for said in recovery.stand_by_best(self.factory):
-            self.message(said)
+    def _close(self) -> Ending:
         end = self._end or End("no agent is left: each one failed again and again; see attempts/*/agent.log", 3)
         best, target = self._rooms.record.best(), self._plan.target
         missed = target is not None and not (best and self._metric.reached(best.score, target))
         if end.exit_code == 0 and missed:
             end = replace(end, exit_code=1, why=f"{end.why}; the target {target:g} is not reached")
         self._rooms.record.end_run(self.factory.run, end.state, end.why, self._rooms.clock())
-        on_progress(self.progress())
+        self._shown()
         return Ending(end.state, end.why, end.exit_code)
 
     # ── what is shown ────────────────────────────────────────────────────────────────────────────
@@ -357,7 +400,7 @@ class Floor:
             best=best.score if best else None,
             best_attempt=best.attempt if best else None,
             curve=tuple((point.at - first, point.score) for point in curve),
-            islands=islands(self.factory.population),
+            islands=self.factory.view(),
             slots=tuple(self._view(slot) for slot in self.slots),
             attempts=spent.attempts,
             improved=self._tally["improved"],

@@ -25,7 +25,6 @@ PREFIX = "kf-"
 BRIEF, NOTES = RESERVED[:2]
 NOTES_BYTES = 64 << 10
 OUTPUT_BYTES = 8 << 20
-_NOTES_CAPS = files.Caps(file_bytes=8 << 20, total_bytes=8 << 20, count=1)
 _DEEP = 32
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -134,13 +133,12 @@ class Workspace:
         return {name: data for name, data in found.items() if is_editable(name, editable)}, None
 
     def notes(self) -> str:
-        """progress.md, at most NOTES_BYTES of it; empty when it is not there or no regular file. Hostile text."""
+        """The first NOTES_BYTES of progress.md; empty when it is not there or no regular file. Hostile text."""
         try:
-            found = files.read_tree(self.folder, [NOTES], _NOTES_CAPS)
+            return files.read_head(self.folder, NOTES, NOTES_BYTES).decode("utf-8", "replace")
         except (BadIntake, OSError) as error:
             self.faults.append(str(error))
             return ""
-        return found.get(NOTES, b"")[:NOTES_BYTES].decode("utf-8", "replace")
 
     def close(self) -> None:
         """Remove the folder and the home, whatever the agent made there. May be called twice. What cannot be removed

@@ -98,7 +98,9 @@ class Careless:
     name = "careless"
     model = None
     costs_money = False
+    counts_tokens = True
     network = False
+    in_process = True
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         folder = Path(workplace.folder)

@@ -44,13 +44,15 @@ class Workplace(Protocol):
 class Agent(Protocol):
     """Works on one attempt at a time per slot; one object may serve several slots at once (threads).
 
-    `model` is what SPEC says after "@". `costs_money`: never started without a cap. `network`: its cage may reach
-    the network."""
+    `model` is what SPEC says after "@". `costs_money`: never started without a cap. `counts_tokens`: its Usage says how
+    many it used. `network`: its cage may reach the network. `in_process`: it starts no process, so needs no cage."""
 
     name: str
     model: str | None
     costs_money: bool
+    counts_tokens: bool
     network: bool
+    in_process: bool
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         """Edit the files in `workplace.folder`, keep `progress.md`, and say what it cost.

@@ -11,7 +11,9 @@ class Command:
 
     name = "command"
     costs_money = True  # nobody can know: so a cap is asked for
+    counts_tokens = False
     network = True
+    in_process = False
 
     def __init__(self, model: str | None) -> None:
         if not model:

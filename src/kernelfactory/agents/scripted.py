@@ -24,6 +24,7 @@ class Scripted:
 
     name = "scripted"
     costs_money = False
+    counts_tokens = True
     network = False
     in_process = True
 

@@ -177,7 +177,7 @@ def _costs(plan: Plan) -> list[str]:
 
     found = [(spec, *agents.find(spec)) for spec in plan.agents]
     for spec, agent, _ in found:
-        if said := budget.needs_cap(spec, agent.costs_money, plan.caps):
+        if said := budget.needs_cap(spec, agent.costs_money, plan.caps, agent.counts_tokens):
             raise BadInput(said)
     if not any(agent.costs_money for _, agent, _ in found):
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -49,6 +50,10 @@ def artefact(problem: Problem, tree: Files, jail: Jail, scratch: Path, extra: Se
             files.write_tree(folder, tree)
         except BadIntake as error:
             return Refusal("malformed", str(error)[:200])
+        except OSError as error:
+            if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR):
+                raise  # the disk's fault, not the candidate's
+            return Refusal("malformed", "a file name is too long, or a folder has the name of a file")
         return _read(problem.produce, _run(problem.produce, folder, jail, extra))
 
 

@@ -46,6 +46,9 @@ FROM start ORDER BY island"""
 STALE = """
 SELECT count(*) FROM attempt WHERE island = ? AND outcome IS NOT NULL AND attempt > ifnull(
   (SELECT attempt FROM attempt WHERE island = ? AND attempt >= ? AND score = ? ORDER BY attempt LIMIT 1), 0)"""
+PAID = """
+SELECT 1 FROM attempt a JOIN agent g ON g.run = a.run AND g.agent = a.agent AND g.model = ifnull(a.model, '')
+WHERE a.attempt = ? AND g.costs_money = 1"""
 RUNNING = """
 SELECT count(*) AS running, sum(ifnull(costs_money, 0)) AS paying FROM attempt a LEFT JOIN agent g
   ON g.run = a.run AND g.agent = a.agent AND g.model = ifnull(a.model, '')

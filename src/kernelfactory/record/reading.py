@@ -208,6 +208,15 @@ class Reader:
         )
         return [Note(**row) for row in rows]
 
+    def stored(self, tree: str) -> str | None:
+        """A commit that holds this tree, if a measurement names one."""
+        rows = self._all('SELECT "commit" FROM measurement WHERE tree = ? AND "commit" IS NOT NULL LIMIT 1', tree)
+        return rows[0]["commit"] if rows else None
+
+    def paid(self, attempt: int) -> bool:
+        """Does the agent of this attempt cost money?"""
+        return bool(self._all(queries.PAID, attempt))
+
     # where it stands
 
     def best(self) -> Best | None:

@@ -227,10 +227,13 @@ class Record(Reader):
         with self.transaction():
             self._update(attempt, values, "claimed")
 
-    def judged(self, attempt: int, outcome: Outcome, measurement: int | None, at: float) -> None:
+    def judged(
+        self, attempt: int, outcome: Outcome, measurement: int | None, at: float, *, fault: str | None = None
+    ) -> None:
         """The end of an attempt; its result is `measurement` (None: there is no verdict), from which commit, tree,
-        score and trust are taken. LostClaim: it was over already."""
+        score and trust are taken. `fault`: why what was handed in could not be judged. LostClaim: it was over already."""
         values: dict[str, object] = {"state": "judged", "outcome": outcome, "ended_at": at}
+        values |= {"fault": _text(fault)} if fault else {}
         with self.transaction():
             self._result(attempt, measurement, at, values)
             self._event("judged", attempt, measurement, at)
