@@ -21,7 +21,9 @@ class Mutator:
 
     name = "mutator"
     costs_money = False
+    counts_tokens = True
     network = False
+    in_process = False
 
     def __init__(self, model: str | None = None, seed: int | None = None) -> None:
         if model is not None:
