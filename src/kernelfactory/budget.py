@@ -137,7 +137,7 @@ def exhausted(caps: Caps, spend: Spend, reserved: Reserved = NOTHING, typical: T
     dollars = spend.charged(typical)
     if _full(caps.dollars, dollars, reserved.dollars, reserved.paying):
         return Stop(
-            f"the cap of ${caps.dollars:,.2f} is reached (${dollars:,.2f} spent{_held(reserved.dollars, '$')})", 3
+            f"the cap of ${caps.dollars:,.2f} is reached ({_spent(spend, dollars)}{_held(reserved.dollars, '$')})", 3
         )
     if _full(caps.tokens, spend.tokens, reserved.tokens, reserved.paying):
         held = _held(reserved.tokens, "")
@@ -150,6 +150,14 @@ def _full(cap: float | None, spent: float, held: float, paying: int) -> bool:
         return False
     one_more = held / paying if paying else 0.0
     return spent >= cap or spent + held + one_more > cap
+
+
+def _spent(spend: Spend, charged: float) -> str:
+    """Known money, and what unknown prices were taken for."""
+    if not spend.unpriced:
+        return f"${charged:,.2f} spent"
+    guess = f"{spend.unpriced:,} attempts of unknown price taken for ${charged - spend.dollars:,.2f}"
+    return f"${spend.dollars:,.2f} spent, {guess}"
 
 
 def _held(amount: float, sign: str) -> str:

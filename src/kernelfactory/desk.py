@@ -28,6 +28,9 @@ Refuse = Callable[[int | None, str, str], None]
 class Place:
     """A lent workspace with its verbs: what an agent sees, in its own process or through `.kf/desk.sock`."""
 
+    late: End = "timeout"
+    """The attempt's end when its time is over."""
+
     def __init__(self, desk: Desk, workspace: Workspace, assignment: Assignment, editable: Sequence[str]) -> None:
         self.assignment = assignment
         self.folder = str(workspace.folder)
@@ -67,7 +70,7 @@ class Place:
         )
         self.output += done.stdout[-LOG_BYTES:] + done.stderr[-LOG_BYTES:]
         if done.timed_out and self._until - time.monotonic() <= 0:
-            self.end = self.end or "timeout"
+            self.end = self.end or self.late
         return done
 
     def measure(self, quick: bool = False) -> dict[str, Any]:
@@ -162,10 +165,11 @@ class Lender:
         self.places: dict[int, Place] = {}
 
     @contextmanager
-    def lent(self, assignment: Assignment, workspace: Workspace) -> Iterator[Place]:
-        """The place of `assignment` in `workspace`, which is closed at the end."""
+    def lent(self, assignment: Assignment, workspace: Workspace, late: End = "timeout") -> Iterator[Place]:
+        """The place of `assignment` in `workspace`, which is closed at the end. `late`: see Place."""
         with workspace:
             place = Place(self._desk, workspace, assignment, self._editable)
+            place.late = late
             door = Listener(workspace.folder / ".kf" / SOCKET, Door(place, self._refuse), open_to_all=True)
             self.places[assignment.attempt] = place
             try:

@@ -14,6 +14,7 @@ from importlib.resources import files as resources
 from pathlib import Path
 
 from kernelfactory import problem as problems
+from kernelfactory.budget import Caps
 from kernelfactory.files import write_atomic, write_tree
 from kernelfactory.judge import Judge
 from kernelfactory.model import BadInput, BadProblem, Experiment, Problem, Verdict
@@ -22,6 +23,8 @@ from kernelfactory.policy import find as find_shipped
 from kernelfactory.problem import is_editable
 from kernelfactory.record import Record
 from kernelfactory.trees import Trees
+
+NO_CAPS = Caps()
 
 POLICIES = "kernelfactory.policies"
 """The entry points under which other packages offer policies."""
@@ -35,6 +38,7 @@ class Settings:
     policy: str = "islands"
     islands: int = 3
     seed: int = 0
+    caps: Caps = NO_CAPS
 
 
 def create(folder: Path, judge: Judge, settings: Settings) -> None:
@@ -82,7 +86,7 @@ def _fill(new: Path, problem: Problem, settings: Settings, islands: int, verdict
         agents=settings.agents,
         private=problem.private,
     )
-    write_atomic(new / "experiment.toml", _toml(made, problem.folder).encode())
+    write_atomic(new / "experiment.toml", _toml(made, problem.folder, settings.caps).encode())
     commit = Trees.create(new / "trees.git").commit(problem.seed, message="the seed", ref="refs/candidates/000000/1")
     record = Record.create(new, made)
     record.seeded(verdict, made.created_at, commit.commit)
@@ -91,8 +95,8 @@ def _fill(new: Path, problem: Problem, settings: Settings, islands: int, verdict
     (new / "attempts").mkdir()
 
 
-def _toml(made: Experiment, source: str) -> str:
-    """What was asked, for people to read; caps are each run's own and stand in the record."""
+def _toml(made: Experiment, source: str, caps: Caps) -> str:
+    """What was asked at first. For people to read: what holds is in the record, with the caps of every run."""
     rows: Sequence[tuple[str, object]] = (
         ("problem", made.problem),
         ("digest", made.digest),
@@ -102,7 +106,10 @@ def _toml(made: Experiment, source: str) -> str:
         ("seed", made.seed),
         ("source", str(Path(source).absolute())),
     )
-    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in rows)
+    asked = {name: value for name in Caps.__slots__ if (value := getattr(caps, name)) is not None}
+    lines = [f"{name} = {json.dumps(value)}\n" for name, value in rows]
+    limits = [f"{name} = {json.dumps(value)}\n" for name, value in asked.items()]
+    return "".join(["# What was asked at first; what holds is in record.db.\n", *lines, "\n[caps]\n", *limits])
 
 
 def source(folder: Path) -> tuple[str, ...]:

@@ -33,7 +33,6 @@ from kernelfactory.model import (
     Work,
 )
 from kernelfactory.population import Population
-from kernelfactory.progress import IslandView, islands
 from kernelfactory.record import Attempt, ClaimRow
 from kernelfactory.turns import Turns
 
@@ -137,7 +136,7 @@ def attempt(desk: Desk, lend: Lend, agent: Agent, worker: Worker) -> Handed:
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """How an agent's work ended, what it cost, what went wrong, and until when (epoch seconds) its account is used up."""
+    """How an agent's work ended, what it cost, what went wrong, and until when its account is used up (epoch)."""
 
     end: End
     usage: Usage
@@ -222,11 +221,6 @@ class Factory:
         """Take in what the record has since. What is not committed yet, nor certain to be, must not be folded."""
         with self.rooms.record.transaction():
             self.population.catch_up(self.rooms.record.events(self.population.seq))
-
-    def view(self) -> tuple[IslandView, ...]:
-        """The islands as they are now."""
-        with self.rooms.record.transaction():
-            return islands(self.population)
 
     def _row(self, assignment: Assignment, choice: Choice, worker: Worker, now: float) -> ClaimRow:
         return ClaimRow(
@@ -390,11 +384,15 @@ class Factory:
         self._crown(row.attempt)
         return handed
 
-    def interrupted(self, row: Attempt) -> Handed:
-        """Settle a claim whose worker is gone. What a paid agent had cost by then is not known."""
-        dollars = None if self.rooms.record.paid(row.attempt) else row.dollars
-        usage = Usage(row.seconds, row.tokens, dollars)
-        return self.settle(row, Work(None, row.notes, usage, "interrupted", INTERRUPTED))
+    def interrupted(self, row: Attempt, notes: str = "") -> Handed:
+        """Settle a claim whose worker is gone, at its last sign of life. What a paid agent had cost is not known."""
+        record = self.rooms.record
+        last = max([found.at for found in record.measurements(row.attempt)], default=row.started_at)
+        dollars = None if record.paid(row.attempt) else row.dollars
+        usage = Usage(max(row.seconds, last - row.started_at), row.tokens, dollars)
+        if notes:
+            self.keep(row.attempt, "progress.md", notes.encode("utf-8", "replace"))
+        return self.settle(row, Work(None, notes, usage, "interrupted", INTERRUPTED))
 
     def reap(self, now: float) -> list[int]:
         """Settle claims whose lease is over; their numbers."""

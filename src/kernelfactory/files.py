@@ -197,8 +197,8 @@ def read_tree(folder: str | Path | int, globs: Sequence[str], caps: Caps | None 
 
 
 def read_head(folder: str | Path, name: str, size: int) -> bytes:
-    """The first `size` bytes of the regular file `name` right in `folder`; empty when there is none. Raises BadIntake for
-    a link, FIFO, socket or device."""
+    """The first `size` bytes of the regular file `name` right in `folder`; empty when there is none. Raises BadIntake
+    for a link, FIFO, socket or device."""
     opened = _open((os.fspath(folder),), None, os.O_DIRECTORY)
     try:
         file = os.open(name, _FLAGS, dir_fd=opened)

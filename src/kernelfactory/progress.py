@@ -8,7 +8,6 @@ from typing import Literal
 
 from kernelfactory.budget import Caps
 from kernelfactory.model import Metric, Ruler, Trust, Usage
-from kernelfactory.population import Population
 
 NO_CAPS = Caps()
 
@@ -37,7 +36,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class IslandView:
-    """An island now: live candidates, best score, claims, claims since its last gain."""
+    """An island since its last restart, as the record counts: candidates, best score, claims, and claims since it."""
 
     island: int
     candidates: int
@@ -87,13 +86,3 @@ class Progress:
     trust: Trust
     ruler: Ruler
     draining: bool
-
-
-def islands(population: Population) -> tuple[IslandView, ...]:
-    """The islands as they are now."""
-    views = []
-    for island in population.islands:
-        top = population.top(island)
-        score = None if top is None else top.score
-        views.append(IslandView(island.index, len(island.members), score, island.visits, island.stale))
-    return tuple(views)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from kernelfactory.factory import Factory
 from kernelfactory.model import TRUST_ORDER, Candidate, Ruler, Trust
 from kernelfactory.record import Best
+from kernelfactory.workspace import discard, left_notes
 
 FALLS = 1000
 """Programs that may fall in a row before it is given up; the seed always stands."""
@@ -24,8 +25,10 @@ def recover(factory: Factory) -> Steps:
             factory.finish(row.attempt, factory.assay.editable(row.commit) if row.commit else None)
             submitted += 1
         else:
-            factory.interrupted(row)
+            factory.interrupted(row, left_notes(row.workspace))
             claimed += 1
+        if row.workspace is not None:
+            discard(row.workspace)
         yield None
     if submitted:
         yield f"{submitted} handed in before the last run ended: judged now"

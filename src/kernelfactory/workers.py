@@ -1,72 +1,23 @@
-"""This machine's workers: slots that live attempts, one after the other, until the run is to end. Refuses to choose
-parents, to judge, and to write the record: all that goes through the factory."""
+"""This machine's workers: experiments made and run here, from a plan to an ending. Refuses to decide and to judge."""
 
 from __future__ import annotations
 
 import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
-from kernelfactory import agents, budget, jail, recovery, workspace
-from kernelfactory.agents import Agent
+from kernelfactory import agents, jail, workspace
 from kernelfactory.assay import Rooms
-from kernelfactory.desk import SOCKET, Lender, Place, control_door
 from kernelfactory.experiment import Settings, create, find_policy, load_problem, prompts, refuse_full, source
-from kernelfactory.factory import Factory, Handed, NoMore, Worker, attempt
-from kernelfactory.files import free_bytes
+from kernelfactory.floor import Floor
 from kernelfactory.judge import Judge
-from kernelfactory.model import Assignment, BadInput, KernelFactoryError, Limits, LostClaim, Metric, Problem
+from kernelfactory.model import BadInput, Problem
 from kernelfactory.progress import Ending, IslandView, Plan, Progress, SlotView
-from kernelfactory.record import Crew, Record, Start
+from kernelfactory.record import Record
 from kernelfactory.trees import Trees
 
-__all__ = ["Ending", "IslandView", "Plan", "Progress", "SlotView", "make", "run"]
-
-TICK = 0.25
-"""Seconds between two looks at the clock, the caps and the target."""
-
-FLOOR_BYTES = 128 << 20
-"""Free space under which a run drains."""
-
-FAILURES = 5
-FAILURE_SECONDS = 5.0
-"""An agent whose attempts fail this often in a row, each within so many seconds, is given up."""
-
-PACK_EVERY = 2000
-"""Attempts between two packings of the repository."""
-
-PARKED_SECONDS = 300.0
-"""How long a slot waits at its agent's usage limit when that does not say until when."""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Why a run ends. `now`: running attempts are cut short, what they have is collected and judged."""
-
-    why: str
-    exit_code: int = 0
-    state: Literal["finished", "stopped"] = "stopped"
-    now: bool = False
-
-
-@dataclass(slots=True)
-class Slot:
-    """One slot: an agent that lives attempts. `began`: monotonic seconds; `failures`: quick ones in a row."""
-
-    number: int
-    agent: Agent
-    attempt: int | None = None
-    island: int | None = None
-    began: float = 0.0
-    idle: str = "starting"
-    failures: int = 0
+__all__ = ["Ending", "IslandView", "Plan", "Progress", "SlotView", "make", "run", "scratch_folder", "state_folder"]
 
 
 def make(folder: Path, problem: Problem, settings: Settings, *, unprotected: bool = False) -> None:
@@ -86,7 +37,8 @@ def state_folder() -> Path:
 
 @contextmanager
 def scratch_folder(asked: Path | None) -> Iterator[Path]:
-    """A folder for workspaces and judgings, cleared of what dead runs left."""
+    """A folder for workspaces and judgings, cleared of builds that killed judges left. Workspaces of a dead run stay
+    until its experiment is resumed (their notes are kept then) or `kf clean` removes them."""
     root = (asked or state_folder() / "scratch").absolute()
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o711)
@@ -95,7 +47,8 @@ def scratch_folder(asked: Path | None) -> Iterator[Path]:
             f"{root}: no scratch folder can be made there ({error.strerror}); give another --scratch"
         ) from error
     for base in workspace.leftovers(root):
-        workspace.remove(base)
+        if not (base / workspace.WORK).is_dir():
+            workspace.remove(base)
     yield root
 
 
@@ -131,359 +84,3 @@ def run(
         hidden = (str(rooms.folder), *source(folder))
         ground = workspace.Ground(scratch, here, problem, hidden)
         return Floor(rooms, plan, crew, ground).run(on_progress, on_message)
-
-
-class Floor:
-    """The shop floor of one run: its slots, and the first reason it has to end."""
-
-    def __init__(self, rooms: Rooms, plan: Plan, crew: Sequence[tuple[Agent, int]], ground: workspace.Ground) -> None:
-        self._rooms = rooms
-        self._plan = plan
-        caps = budget.renewed(old_caps(rooms.record), plan.caps)
-        for agent, _ in crew:
-            if said := budget.needs_cap(agent.name, agent.costs_money, caps, agent.counts_tokens):
-                raise BadInput(said)
-        self._started = time.monotonic()
-        run = rooms.record.start_run(_start(rooms, plan, crew, caps), rooms.clock())
-        self.factory = Factory(rooms, run, caps)
-        if caps.seconds is not None:  # what earlier runs took counts; the time between them does not
-            self.factory.deadline = rooms.clock() + caps.seconds - rooms.record.hours(rooms.clock()) * 3600.0
-        self.slots = [Slot(n, agent) for n, agent in enumerate(a for a, slots in crew for _ in range(slots))]
-        self._lender = Lender(self.factory, self.factory.refuse, rooms.problem.editable)
-        self._ground = ground
-        self._end: End | None = None
-        self._fault: Exception | None = None
-        self._heard = 0
-        self._packing = threading.Thread()
-        self._say: Callable[[str], None] = lambda text: None
-        self._show: Callable[[Progress], None] = lambda progress: None
-        self._signals = Signals()
-        self._changed = threading.Condition()
-        self._counted = rooms.record.status()
-        self._tally = {"improved": 0, "rejected": 0, "ended": 0}
-
-    # ── one slot ─────────────────────────────────────────────────────────────────────────────────
-
-    def _work(self, slot: Slot) -> None:
-        """A slot's thread: attempts, one after the other. Whatever goes wrong that no attempt explains ends the run."""
-        try:
-            while self._end is None and slot.failures < FAILURES:
-                self._one(slot)
-        except Exception as fault:
-            self._fault = self._fault or fault
-            self.end(End("a fault", 1, now=True))
-        finally:
-            slot.idle = "given up" if slot.failures >= FAILURES else "done"
-            slot.attempt = None
-            with self._changed:
-                self._changed.notify_all()
-
-    def _one(self, slot: Slot) -> None:
-        slot.began, slot.idle = time.monotonic(), "claiming"
-        try:
-            handed = attempt(self.factory, partial(self._lent, slot), slot.agent, self._worker(slot))
-        except NoMore as full:
-            self._full(full)
-            return
-        except LostClaim as lost:
-            self.message(f"slot {slot.number}: {lost}")
-            return
-        finally:
-            slot.attempt = None
-        self._note(slot, handed, time.monotonic() - slot.began)
-        if handed.end == "limit":
-            self._park(slot, handed.until)
-
-    def _park(self, slot: Slot, until: float | None) -> None:
-        """Wait until the agent's account can be used again."""
-        now, crew = self._rooms.clock(), Crew(slot.agent.name, slot.agent.model, 1)
-        until = max(until or now + PARKED_SECONDS, now)
-        slot.idle = "parked at its usage limit"
-        self._rooms.record.pause(self.factory.run, crew, until)
-        self._wait(until - now)
-        self._rooms.record.pause(self.factory.run, crew, None)
-
-    def _worker(self, slot: Slot) -> Worker:
-        agent = slot.agent
-        return Worker(
-            name=f"slot {slot.number}",
-            agent=agent.name,
-            model=agent.model,
-            cage=self._cage(agent),
-            limits=Limits(seconds=self._plan.attempt_seconds),
-        )
-
-    def _cage(self, agent: Agent) -> str:
-        """What attempts of `agent` are recorded with."""
-        if agent.in_process:
-            return "in-process"
-        return self._ground.jail.name if self._ground.jail.holds else "none"
-
-    @contextmanager
-    def _lent(self, slot: Slot, assignment: Assignment) -> Iterator[Place]:
-        slot.attempt, slot.island = assignment.attempt, assignment.island
-        folder = workspace.lend(assignment, self._ground, slot=slot.number, network=slot.agent.network)
-        with self._lender.lent(assignment, folder) as place:
-            self._rooms.record.lent(assignment.attempt, workspace=place.folder)
-            if self._end is not None and self._end.now:
-                place.stop("interrupted")
-            try:
-                yield place
-            finally:
-                self.factory.keep(assignment.attempt, "agent.log", bytes(place.output))
-
-    def _full(self, full: NoMore) -> None:
-        """A cap: the end, unless running attempts may still give back what they hold."""
-        if full.exit_code == 3 and full.running:
-            self._wait(TICK)
-            return
-        self.end(End(str(full), full.exit_code, "finished" if full.exit_code == 0 else "stopped"))
-
-    def _wait(self, seconds: float) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._end is not None, seconds)
-
-    def _note(self, slot: Slot, handed: Handed, seconds: float) -> None:
-        """Count it, say what a person wants to know, and give an agent up that only ever fails at once."""
-        failed = handed.end == "failed" or handed.unjudged
-        slot.failures = slot.failures + 1 if failed and seconds < FAILURE_SECONDS else 0
-        with self._changed:
-            self._tally["ended"] += 1
-            self._tally["improved"] += handed.outcome == "improved"
-            self._tally["rejected"] += handed.outcome == "rejected"
-            ended = self._tally["ended"]
-        if failed:
-            self.message(f"attempt {handed.attempt} by {slot.agent.name}: {handed.fault}")
-        if slot.failures >= FAILURES:
-            self.message(f"slot {slot.number}: {slot.agent.name} failed {FAILURES} times in a row at once: given up")
-        if ended % PACK_EVERY == 0 and not self._packing.is_alive():
-            self._packing = threading.Thread(target=self._pack, name="pack")
-            self._packing.start()
-
-    def _pack(self) -> None:
-        """Beside the slots: what is not packed now is packed next time."""
-        try:
-            self._rooms.trees.pack()
-        except KernelFactoryError as fault:
-            self.message(f"the programs were not packed: {fault}")
-
-    # ── the run ──────────────────────────────────────────────────────────────────────────────────
-
-    def end(self, why: End) -> None:
-        """Let the run end; the first reason stays, but a later one may cut short what drains."""
-        with self._changed:
-            first = self._end or why
-            self._end = replace(first, now=first.now or why.now)
-            self._changed.notify_all()
-        if why.now:
-            for place in list(self._lender.places.values()):
-                place.stop("budget" if why.state == "finished" or why.exit_code == 3 else "interrupted")
-
-    def _interrupted(self) -> None:
-        """Ctrl-C: drain; the second time cut short."""
-        if self._heard == 1:
-            self.message("draining: running attempts end, no new one begins (again: cut them short)")
-            self.end(End("interrupted", 130))
-        else:
-            self.message("cutting running attempts short; what they measured is kept")
-            self.end(End("interrupted", 130, now=True))
-
-    def stop(self, now: bool) -> None:
-        """`kf stop`."""
-        self.message("asked to stop" + (" now" if now else ": draining"))
-        self.end(End("asked to stop", 0, now=now))
-
-    def run(self, on_progress: Callable[[Progress], None], on_message: Callable[[str], None]) -> Ending:
-        self._show, self._say = on_progress, on_message
-        with Signals() as signals, control(self._rooms.folder, self.stop):
-            self._signals = signals
-            try:
-                self._follow(recovery.recover(self.factory))
-                self._follow(recovery.under_this_ruler(self.factory))
-                self._watch()
-                self._follow(recovery.stand_by_best(self.factory))
-            except BaseException as fault:
-                self._rooms.record.end_run(self.factory.run, "stopped", f"a fault: {fault}", self._rooms.clock())
-                raise
-            return self._close()
-
-    def _follow(self, steps: recovery.Steps) -> None:
-        """Go through what is to be judged again; a second signal ends it early."""
-        for said in steps:
-            self._hear()
-            if said is not None:
-                self.message(said)
-            if self._end is not None and self._end.now and self._heard:
-                break
-
-    def _hear(self) -> None:
-        while self._heard < self._signals.count:
-            self._heard += 1
-            self._interrupted()
-
-    def _watch(self) -> None:
-        """Slots at work until the last one is done; whatever happens here, none goes on unseen."""
-        threads = [threading.Thread(target=self._work, args=(slot,), name=f"slot {slot.number}") for slot in self.slots]
-        try:
-            for thread in threads:
-                thread.start()
-            while any(thread.is_alive() for thread in threads):
-                self._hear()
-                self._look()
-                with self._changed:
-                    self._changed.wait(TICK)
-        except BaseException:
-            self.end(End("a fault", 1, now=True))
-            raise
-        finally:
-            for thread in threads:
-                thread.join()
-            if self._packing.is_alive():
-                self._packing.join()
-        if self._fault is not None:
-            raise self._fault
-
-    def message(self, text: str) -> None:
-        """Tell whoever watches; when nobody does any more, the run goes on unwatched."""
-        try:
-            self._say(text)
-        except BrokenPipeError:
-            self._say = lambda text: None
-
-    def _shown(self) -> None:
-        try:
-            self._show(self.progress())
-        except BrokenPipeError:
-            self._show = lambda progress: None
-
-    def _look(self) -> None:
-        """What the clock, the disk and the target say."""
-        self.factory.reap(self._rooms.clock())
-        deadline, best = self.factory.deadline, self._rooms.record.best()
-        if deadline is not None and self._rooms.clock() >= deadline:
-            self.end(End("the time is up", 0, "finished", now=True))
-        if self._plan.target is not None and best and self._metric.reached(best.score, self._plan.target):
-            self.end(End(f"the target {self._plan.target:g} is reached", 0, "finished", now=True))
-        if free_bytes(self._rooms.folder) < FLOOR_BYTES:
-            self.end(End(f"less than {FLOOR_BYTES >> 20} MiB are free on the disk: free some, then kf resume", 3))
-        self._shown()
-
-    @property
-    def _metric(self) -> Metric:
-        return self._rooms.problem.metric
-
-    def _close(self) -> Ending:
-        end = self._end or End("no agent is left: each one failed again and again; see attempts/*/agent.log", 3)
-        best, target = self._rooms.record.best(), self._plan.target
-        missed = target is not None and not (best and self._metric.reached(best.score, target))
-        if end.exit_code == 0 and missed:
-            end = replace(end, exit_code=1, why=f"{end.why}; the target {target:g} is not reached")
-        self._rooms.record.end_run(self.factory.run, end.state, end.why, self._rooms.clock())
-        self._shown()
-        return Ending(end.state, end.why, end.exit_code)
-
-    # ── what is shown ────────────────────────────────────────────────────────────────────────────
-
-    def progress(self) -> Progress:
-        """All of it, now."""
-        record, rooms = self._rooms.record, self._rooms
-        now, best, spent = rooms.clock(), record.best(), record.spent()
-        elapsed = time.monotonic() - self._started
-        curve = record.curve()
-        first = curve[0].at if curve else now
-        deadline = self.factory.deadline
-        return Progress(
-            experiment=rooms.folder.name,
-            problem=rooms.problem.name,
-            metric=self._metric,
-            baseline=record.baseline() or 0.0,
-            best=best.score if best else None,
-            best_attempt=best.attempt if best else None,
-            curve=tuple((point.at - first, point.score) for point in curve),
-            islands=self.factory.view(),
-            slots=tuple(self._view(slot) for slot in self.slots),
-            attempts=spent.attempts,
-            improved=self._tally["improved"],
-            rejected=self._counted["rejected"] + self._tally["rejected"],
-            measurements=spent.measurements,
-            attempts_per_minute=60.0 * self._tally["ended"] / max(elapsed, 1.0),
-            spent=spent.usage,
-            elapsed=elapsed,
-            left=None if deadline is None else max(0.0, deadline - now),
-            jail=rooms.judge.jail_name,
-            trust=rooms.judge.trust,
-            ruler=rooms.judge.ruler,
-            draining=self._end is not None,
-        )
-
-    def _view(self, slot: Slot) -> SlotView:
-        place = self._lender.places.get(slot.attempt or -1)
-        return SlotView(
-            slot=slot.number,
-            agent=slot.agent.name,
-            attempt=slot.attempt,
-            island=slot.island if slot.attempt is not None else None,
-            doing=place.doing if place else slot.idle,
-            seconds=time.monotonic() - slot.began,
-            measurements=place.measurements if place else 0,
-            best_here=place.best_here if place else None,
-            parent_score=place.assignment.parent_score if place else None,
-        )
-
-
-def old_caps(record: Record) -> budget.Caps:
-    """The caps of the last run, none before the first."""
-    runs = record.runs()
-    if not runs:
-        return budget.Caps()
-    last = runs[-1]
-    return budget.Caps(last.cap_attempts, last.cap_seconds, last.cap_dollars, last.cap_tokens)
-
-
-def _start(rooms: Rooms, plan: Plan, crew: Sequence[tuple[Agent, int]], caps: budget.Caps) -> Start:
-    return Start(
-        attempt_seconds=plan.attempt_seconds,
-        jail=rooms.judge.jail_name,
-        trust=rooms.judge.trust,
-        ruler_backend=rooms.judge.ruler.backend,
-        ruler_digest=rooms.judge.ruler.digest,
-        unprotected=plan.unprotected,
-        cap_attempts=caps.attempts,
-        cap_seconds=caps.seconds,
-        cap_dollars=caps.dollars,
-        cap_tokens=caps.tokens,
-        target=plan.target,
-        crew=tuple(Crew(agent.name, agent.model, slots, agent.costs_money) for agent, slots in crew),
-    )
-
-
-class Signals:
-    """Counts SIGINT, SIGTERM and SIGHUP while it is open, in the main thread; elsewhere it counts none."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._old: dict[int, Any] = {}
-
-    def __enter__(self) -> Signals:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                self._old[number] = signal.signal(number, self._caught)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-
-    def _caught(self, *_: object) -> None:
-        self.count += 1
-
-
-@contextmanager
-def control(folder: Path, on_stop: Callable[[bool], None]) -> Iterator[None]:
-    """The owner's door, open while the run lasts."""
-    door = control_door(folder, on_stop)
-    try:
-        yield
-    finally:
-        door.close()
-        (folder / SOCKET).unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from kernelfactory.problem import RESERVED, is_editable
 from kernelfactory.process import Finished, Options
 
 PREFIX = "kf-"
+WORK = "work"
 BRIEF, NOTES = RESERVED[:2]
 NOTES_BYTES = 64 << 10
 OUTPUT_BYTES = 8 << 20
@@ -40,15 +41,19 @@ class Ground:
     masked: tuple[str, ...] = ()
 
 
-def lend(assignment: Assignment, ground: Ground, *, slot: int = 0, network: bool = False) -> Workspace:
-    """A new workspace for one attempt, filled. Whoever lends it must close it. Raises OSError (disk, rights)."""
+def lend(
+    assignment: Assignment, ground: Ground, *, slot: int = 0, network: bool = False, show: Sequence[str] = ()
+) -> Workspace:
+    """A new workspace for one attempt, filled. Whoever lends it must close it. `show`: files of the machine that its
+    cage shows read-only at their own paths, also where it masks the folder. Raises OSError (disk, rights)."""
     ground.root.mkdir(parents=True, exist_ok=True)
     base = ground.root / f"{PREFIX}{secrets.token_hex(12)}"
     base.mkdir(mode=0o700)
     uid = cage_uid(slot) if ground.jail.holds else None
     held = cage.Cage(
-        workspace=str(base / "work"),
+        workspace=str(base / WORK),
         masked=(str(ground.root), ground.problem.folder, *ground.masked),
+        show=tuple((path, path) for path in show),
         share=((str(base / "home"), cage.HOME),),
         uid=uid,
         network=network,
@@ -94,7 +99,7 @@ class Workspace:
 
     def __init__(self, base: Path, jail: Jail, held: cage.Cage) -> None:
         self.base = base
-        self.folder = base / "work"
+        self.folder = base / WORK
         self.home = base / "home"
         self.cage = jail.name if jail.holds else "none"
         self.faults: list[str] = []
@@ -166,6 +171,22 @@ class Workspace:
 def _path() -> str:
     own_tools = os.path.dirname(sys.executable)
     return os.pathsep.join(dict.fromkeys((own_tools, *os.environ.get("PATH", "/usr/bin:/bin").split(os.pathsep))))
+
+
+def left_notes(folder: str | None) -> str:
+    """The notes in a workspace whose run is gone: as `Workspace.notes`."""
+    try:
+        return "" if folder is None else files.read_head(folder, NOTES, NOTES_BYTES).decode("utf-8", "replace")
+    except (BadIntake, OSError):
+        return ""
+
+
+def discard(folder: str) -> None:
+    """Remove the workspace whose folder this is, if it is one and nobody holds it."""
+    base = Path(folder).parent
+    if base.name.startswith(PREFIX) and Path(folder).name == WORK and base.is_dir() and _abandoned(base):
+        with suppress(OSError):  # what cannot be removed now stays for kf clean
+            remove(base)
 
 
 def leftovers(root: Path) -> list[Path]:

@@ -101,6 +101,7 @@ class Careless:
     counts_tokens = True
     network = False
     in_process = True
+    needs = ()
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         folder = Path(workplace.folder)

@@ -45,7 +45,8 @@ class Agent(Protocol):
     """Works on one attempt at a time per slot; one object may serve several slots at once (threads).
 
     `model` is what SPEC says after "@". `costs_money`: never started without a cap. `counts_tokens`: its Usage says how
-    many it used. `network`: its cage may reach the network. `in_process`: it starts no process, so needs no cage."""
+    many it used. `network`: its cage may reach the network. `in_process`: it starts no process, so needs no cage.
+    `needs`: files that its cage must show (read-only, at their own paths): its program, say."""
 
     name: str
     model: str | None
@@ -53,6 +54,7 @@ class Agent(Protocol):
     counts_tokens: bool
     network: bool
     in_process: bool
+    needs: Sequence[str]
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         """Edit the files in `workplace.folder`, keep `progress.md`, and say what it cost.

@@ -27,6 +27,7 @@ class Scripted:
     counts_tokens = True
     network = False
     in_process = True
+    needs = ()
 
     def __init__(self, model: str | Play | None) -> None:
         if callable(model):

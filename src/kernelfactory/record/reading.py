@@ -230,6 +230,10 @@ class Reader:
         )
         return Best(**seed[0]) if seed else None
 
+    def outcomes(self) -> dict[str, int]:
+        """How many attempts ended how."""
+        return self._counts("SELECT outcome, count(*) FROM attempt WHERE outcome IS NOT NULL AND attempt > 0 GROUP BY 1")
+
     def baseline(self) -> float | None:
         """The seed's score."""
         rows = self._all("SELECT score FROM attempt WHERE attempt = 0")

@@ -24,6 +24,7 @@ class Mutator:
     counts_tokens = True
     network = False
     in_process = False
+    needs = ()
 
     def __init__(self, model: str | None = None, seed: int | None = None) -> None:
         if model is not None:
