@@ -50,7 +50,7 @@ def under_this_ruler(factory: Factory) -> Steps:
         f"judging the best and {len(stale) - 1} others again"
     )
     for candidate in stale:
-        yield _again(factory, candidate.attempt, confirm=candidate.confirmed, fresh=False)
+        yield _again(factory, candidate.attempt, confirm=_must_confirm(factory, candidate), fresh=False)
     for _ in range(FALLS):  # the same tree may be the result of other attempts too
         best = record.best()
         if best is None or not _stale(factory, best.attempt, best.trust):
@@ -99,20 +99,21 @@ def _again(factory: Factory, attempt: int, *, confirm: bool, fresh: bool) -> str
 def _confirm_heirs(factory: Factory) -> Steps:
     """After a fall: whoever is better than the best that is left, and was never confirmed, is confirmed or falls."""
     for _ in range(FALLS):
-        population = factory.population
-        best = population.best
-        heirs = [
-            c
-            for c in _elites(factory)
-            if not c.confirmed and c.attempt != 0 and best is not None and population.merit(c) > population.merit(best)
-        ]
+        heirs = [c for c in _elites(factory) if not c.confirmed and c.attempt != 0 and _must_confirm(factory, c)]
         if not heirs:
             return
-        heir = max(heirs, key=population.merit)
+        heir = max(heirs, key=factory.population.merit)
         said = _again(factory, heir.attempt, confirm=True, fresh=True)
         yield said
         if said is not None and UNDECIDED in said:
             return
+
+
+def _must_confirm(factory: Factory, candidate: Candidate) -> bool:
+    """Was it confirmed, or would it lead now that others have fallen?"""
+    population = factory.population
+    best = population.best
+    return candidate.confirmed or best is None or population.merit(candidate) > population.merit(best)
 
 
 def _elites(factory: Factory) -> list[Candidate]:
