@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from typing import Any
 from kernelfactory.agents.mutator import notes
 from kernelfactory.agents.mutator.search import NoMore, Report, Search, Sources, Task, Trial
 from kernelfactory.agents.mutator.syntax import MAX_SOURCE, Code, grammar_for
+from kernelfactory.model import KernelFactoryError
+from kernelfactory.wire import ask
 
-ANSWER_BYTES = 4 << 20
 NOTES = "progress.md"
 
 
@@ -28,7 +28,7 @@ class CageError(Exception):
 
 @dataclass(frozen=True)
 class Socket:
-    """The attempt's own socket: one line of JSON in, one out, a connection each."""
+    """The attempt's own socket."""
 
     token: str
     path: str = ".kf/desk.sock"
@@ -36,29 +36,10 @@ class Socket:
 
     def ask(self, verb: str, quick: bool) -> dict[str, Any]:
         """Raises NoMore when the desk refuses, or isn't there any longer."""
-        message = json.dumps({"verb": verb, "token": self.token, "quick": quick}).encode() + b"\n"
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-                line.settimeout(self.seconds)
-                line.connect(self.path)
-                line.sendall(message)
-                answer = json.loads(self._line(line))
-        except (OSError, ValueError) as error:
-            raise NoMore(f"the socket gave no answer ({type(error).__name__})") from error
-        if not isinstance(answer, dict) or answer.get("ok") is not True or not isinstance(answer.get("answer"), dict):
-            raise NoMore("no more measurements were given")
-        found: dict[str, Any] = answer["answer"]
-        return found
-
-    @staticmethod
-    def _line(line: socket.socket) -> bytes:
-        data = bytearray()
-        while not data.endswith(b"\n") and len(data) < ANSWER_BYTES:
-            part = line.recv(1 << 16)
-            if not part:
-                break
-            data += part
-        return bytes(data)
+            return ask(Path(self.path), {"verb": verb, "token": self.token, "quick": quick}, self.seconds)
+        except KernelFactoryError as error:
+            raise NoMore(f"no more measurements were given: {notes.plain(str(error))}") from error
 
 
 def trial_of(answer: Mapping[str, Any], quick: bool) -> Trial:

@@ -14,7 +14,6 @@ from kernelfactory.agents.mutator.syntax import (
     Code,
     body_of,
     column,
-    enclosing,
     indent,
     insertion,
     near,
@@ -215,14 +214,15 @@ def sink(code: Code, rng: Random, _donors: Sequence[Code]) -> Edit | None:
     """A statement beside a loop goes into it: the one before to its start, the one after to its end."""
     loop = pick_loop(code, rng)
     body = body_of(loop) if loop is not None else None
-    if loop is None or body is None or not body[1] or enclosing(loop, code.grammar.blocks) is None:
+    if loop is None or body is None or not body[1] or body[0].type not in code.grammar.blocks:
         return None
-    home = next((b for b in code.blocks if any(s.id == loop.id for s in b.statements)), None)
-    others = [s for s in home.statements if s.id != loop.id] if home is not None else []
+    home = next((b.statements for b in code.blocks if loop in b.statements), ())
+    after = rng.random() < 0.5
+    at = home.index(loop) if home else 0
+    others = home[at + 1 :] if after else home[:at][::-1]
     if not others:
         return None
-    moved = min(rng.sample(others, min(2, len(others))), key=lambda s: abs(s.start_byte - loop.start_byte))
-    after = moved.start_byte > loop.start_byte
+    moved = others[min(near(rng, REACH), len(others)) - 1]
     target = body[1][-1] if after else body[1][0]
     changes = [removal(code, moved, False), insertion(text(moved), column(moved), target, after)]
     return Edit(code.edited(changes), f"statement of line {line(moved)} into the loop of line {line(loop)}")

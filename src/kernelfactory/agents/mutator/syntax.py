@@ -101,7 +101,7 @@ class Code:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        return tuple(_blocks(self.root, self.grammar, 0))
+        return tuple(_blocks(self, 0))
 
     @cached_property
     def loops(self) -> tuple[Node, ...]:
@@ -126,14 +126,21 @@ def walk(node: Node) -> Iterator[Node]:
         pending.extend(reversed(found.children))
 
 
-def _blocks(node: Node, grammar: Grammar, depth: int) -> Iterator[Block]:
-    pending = [(node, depth)]
+def _blocks(code: Code, depth: int) -> Iterator[Block]:
+    grammar, pending = code.grammar, [(code.root, depth)]
     while pending:
         found, loops = pending.pop()
-        if found.type in grammar.blocks and (statements := statements_of(found)):
+        if found.type in grammar.blocks and (statements := statements_of(found)) and _on_own_lines(code, statements):
             yield Block(statements, loops)
         inner = loops + (found.type in grammar.loops)
         pending.extend((child, inner) for child in reversed(found.named_children))
+
+
+def _on_own_lines(code: Code, statements: Sequence[Node]) -> bool:
+    """Where layout is grammar, statements that share a line with others stay as they are."""
+    if code.grammar is C:
+        return True
+    return not any(code.source[s.start_byte - column(s) : s.start_byte].strip() for s in statements)
 
 
 def text(node: Node) -> bytes:
