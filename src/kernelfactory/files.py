@@ -319,6 +319,15 @@ def replace_folder(path: str | Path, files: Files) -> None:
         shutil.rmtree(fresh)
 
 
+def state_folder() -> Path:
+    """Where this machine's state lies: `$KF_STATE`, else `$XDG_STATE_HOME/kernelfactory`, else
+    `~/.local/state/kernelfactory`."""
+    if named := os.environ.get("KF_STATE"):
+        return Path(named)
+    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return Path(base) / "kernelfactory"
+
+
 def free_bytes(path: str | Path) -> int:
     """What an ordinary user may still write on the file system of `path`, in bytes."""
     status = os.statvfs(path)

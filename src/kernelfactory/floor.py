@@ -21,7 +21,7 @@ from kernelfactory.factory import Factory, Handed, NoMore, Worker, attempt
 from kernelfactory.files import free_bytes
 from kernelfactory.model import Assignment, BadInput, KernelFactoryError, Limits, LostClaim, Metric
 from kernelfactory.progress import Ending, IslandView, Plan, Progress, SlotView
-from kernelfactory.record import Crew, Record, Start
+from kernelfactory.record import Crew, Reader, Start
 
 TICK = 0.25
 """Seconds between two looks at the clock, the caps and the target."""
@@ -257,6 +257,7 @@ class Floor:
         """Slots at work until the last one is done; whatever happens here, none goes on unseen."""
         threads = [threading.Thread(target=self._work, args=(slot,), name=f"slot {slot.number}") for slot in self.slots]
         try:
+            self._shown()
             for thread in threads:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
@@ -307,6 +308,8 @@ class Floor:
 
     def _close(self) -> Ending:
         end = self._end or End("no agent is left: each one failed again and again; see attempts/*/agent.log", 3)
+        if not self._ended and end.state == "finished":
+            end = replace(end, why=f"{end.why}: nothing was left to do (caps are totals of the experiment)")
         best, target = self._rooms.record.best(), self._plan.target
         missed = target is not None and not (best and self._metric.reached(best.score, target))
         if end.exit_code == 0 and missed:
@@ -373,7 +376,7 @@ class Floor:
         )
 
 
-def old_caps(record: Record) -> budget.Caps:
+def old_caps(record: Reader) -> budget.Caps:
     """The caps of the last run, none before the first."""
     runs = record.runs()
     if not runs:

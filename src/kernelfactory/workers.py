@@ -10,6 +10,7 @@ from pathlib import Path
 from kernelfactory import agents, jail, workspace
 from kernelfactory.assay import Rooms
 from kernelfactory.experiment import Settings, create, find_policy, load_problem, prompts, refuse_full, source
+from kernelfactory.files import state_folder
 from kernelfactory.floor import Floor
 from kernelfactory.judge import Judge
 from kernelfactory.model import BadInput, Problem
@@ -25,14 +26,6 @@ def make(folder: Path, problem: Problem, settings: Settings, *, unprotected: boo
     refuse_full(folder)
     with scratch_folder(None) as scratch, Judge(problem, jail.find(unprotected), scratch=scratch) as judge:
         create(folder, judge, settings)
-
-
-def state_folder() -> Path:
-    """Where this machine's state lies: $KF_STATE, else the user's state folder."""
-    base = os.environ.get("KF_STATE") or os.path.join(
-        os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "kernelfactory"
-    )
-    return Path(base)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from kernelfactory.model import Assignment, BadInput, Limits, Usage
 from kernelfactory.process import Finished
 
 GROUP = "kernelfactory.agents"
-_SPEC = re.compile(r"(?P<name>[A-Za-z][\w-]*)(?:@(?P<model>.+?))?(?::(?P<slots>\d{1,4}))?", re.DOTALL)
+_SPEC = re.compile(r"(?P<name>[A-Za-z][\w-]*)(?:@(?P<model>.+?))?(?::(?P<slots>\d{1,9}))?", re.DOTALL)
 
 
 class Workplace(Protocol):

@@ -17,11 +17,17 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `kf` with `argv` (default: the process's own arguments) and end the process with the contract's exit code."""
+    if sys.stdout is None:  # closed by whoever called: nothing can be said there
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the life of the process
     code = command(list(sys.argv[1:] if argv is None else argv))
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         _hush()
+    except OSError as error:
+        print(f"kf: the output could not be written ({error.strerror}): give it another place", file=sys.stderr)
+        _hush()
+        code = code or 2
     sys.exit(code)
 
 
@@ -57,7 +63,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return f"{_os_line(error)}: free some space, then go on with kf resume", CUT_SHORT
         case OSError():
-            return _os_line(error), 2
+            return f"{_os_line(error)}: name another place, or see to its rights", 2
         case _:
             fault = f"internal fault: {type(error).__name__}: {error}"
             return (fault if _debug() else f"{fault} (KF_DEBUG=1 shows the traceback)"), 1

@@ -75,7 +75,7 @@ def _git() -> Finding:
 
 
 def _disk() -> list[Finding]:
-    from kernelfactory.cli.places import state_folder
+    from kernelfactory.files import state_folder
 
     found = []
     for part, folder in (("disk, here", Path.cwd()), ("disk, workspaces", state_folder())):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json as jsons
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from kernelfactory.cli.options import Json
-from kernelfactory.cli.terminal import document, number, one_line, say
+from kernelfactory.cli.terminal import document, last_words, number, one_line, say
 from kernelfactory.model import BadInput
 
 _COMPARED = (("best here", "best_here"), ("parent", "parent_score"), ("best of all", "best_score"))
@@ -73,21 +74,30 @@ def _end(verb: str, done: str, json: bool) -> int:
     if json:
         document(answer)
     else:
-        detail = ", ".join(f"{key} {_shown(value)}" for key, value in answer.items() if value is not None)
-        say(one_line(f"{done}: {detail}" if detail else done))
+        say(one_line(f"{done}: attempt {answer.get('attempt')}{_until(answer)}"))
+        if answer.get("fault"):
+            say(f"  {one_line(str(answer['fault']))}")
     return 0
+
+
+def _until(answer: dict[str, Any]) -> str:
+    until = answer.get("lease_until")
+    return (
+        f", yours until {time.strftime('%H:%M:%S', time.localtime(until))}" if isinstance(until, (int, float)) else ""
+    )
 
 
 def _quick_lines(answer: dict[str, Any]) -> list[str]:
     if not answer.get("ok"):
-        return [f"quick: not valid: {one_line(str(answer.get('reason') or 'no reason given'))}"]
+        return [f"quick: not valid: {one_line(str(answer.get('reason') or 'no reason given'))}", *last_words(answer)]
     return [f"quick: {_shown(answer.get('figure'))} (a hint at a smaller size, not a verdict)"]
 
 
 def _verdict_lines(answer: dict[str, Any]) -> list[str]:
     """The verdict, what it is compared with, and the instruments."""
     if answer.get("score") is None:
-        return [f"{answer.get('verdict')}: {one_line(str(answer.get('reason') or 'no reason given'))}"]
+        said = f"{answer.get('verdict')}: {one_line(str(answer.get('reason') or 'no reason given'))}"
+        return [said, *last_words(answer.get("instruments") or {})]
     first = f"{answer['verdict']}: {_shown(answer['score'])} {answer.get('metric', '')} ({answer.get('goal', '')})"
     compared = [f"{word} {_shown(answer.get(key))}" for word, key in _COMPARED if answer.get(key) is not None]
     instruments = [

@@ -10,7 +10,7 @@ import typer
 
 from kernelfactory.cli import alarms
 from kernelfactory.cli.options import Json, Problem, Unprotected
-from kernelfactory.cli.terminal import document, number, one_line, say, table, warn
+from kernelfactory.cli.terminal import document, last_words, number, one_line, say, table, warn
 from kernelfactory.model import BadInput, Metric, Verdict
 
 
@@ -63,6 +63,7 @@ def _lines(verdict: Verdict, metric: Metric) -> list[str]:
     confirmed = " (confirmed)" if verdict.confirmed else ""
     if verdict.score is None:
         lines = [f"{verdict.verdict}: {one_line(verdict.reason or 'no reason given')} [{verdict.reason_code}]"]
+        lines += last_words(verdict.instruments)
     else:
         lines = [f"{verdict.verdict}: {number(verdict.score)} {metric.unit} on {verdict.inputs} inputs{confirmed}"]
         lines += [f"  {one_line(verdict.reason)}"] if verdict.reason else []
@@ -72,9 +73,10 @@ def _lines(verdict: Verdict, metric: Metric) -> list[str]:
         f"  flag {one_line(flag.rule)} at {one_line(flag.where)}: {one_line(flag.text, 120)}" for flag in verdict.flags
     ]
     ruled = f"{verdict.ruler.backend} {verdict.ruler.digest.removeprefix('sha256:')[:12]}"
+    trust = verdict.trust if verdict.trust == "judged" else verdict.trust.upper()
     return [
         *lines,
-        f"  {verdict.trust} in {verdict.jail}, ruler {ruled}, {verdict.seconds:.2f} s, tree {verdict.tree[:12]}",
+        f"  {trust} in {verdict.jail}, ruler {ruled}, {verdict.seconds:.2f} s, tree {verdict.tree[:12]}",
     ]
 
 

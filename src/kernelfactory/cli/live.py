@@ -56,13 +56,14 @@ class Lines:
 
     def progress(self, now: Progress) -> None:
         if self._said_at is None:
-            for loud in alarm.of(now.trust, now.ruler):
-                self._write(alarm.line(loud))
+            for said in alarm.of(now.trust, now.ruler):
+                self._write(alarm.line(said))
         best = now.best if now.best is not None else now.baseline
         left = f" · {clock(now.left)} left" if now.left is not None else ""
         improved = self._best is not None and now.metric.better(best, self._best)
         if improved:
-            self._write(f"{clock(now.elapsed):>7}  improved: {_best_words(now)}")
+            loud = "" if now.trust == "judged" else f"{now.trust.upper()} "
+            self._write(f"{clock(now.elapsed):>7}  {loud}improved: {_best_words(now)}")
         elif self._said_at is None or now.elapsed - self._said_at >= LINE_SECONDS:
             self._write(f"{clock(now.elapsed):>7}  {_tally(now)} · best {score(best, now.metric)}{left}")
         else:

@@ -23,17 +23,24 @@ Experiment = Annotated[
         metavar="EXPERIMENT", help="The folder of an experiment (default: the latest one made).", show_default=False
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Drives every choice of parents; never the judge.")]
+MOST = 1 << 62
+"""The record keeps whole numbers of 63 bits."""
+
+Seed = Annotated[int, typer.Option("--seed", min=0, max=MOST, help="Drives every choice of parents; never the judge.")]
 Agents = Annotated[
     list[str] | None,
     typer.Option(
-        "--agent", metavar="SPEC", help="name\\[@model]\\[:slots]; may be given several times. None: mutator."
+        "--agent",
+        metavar="SPEC",
+        help="name\\[@model]\\[:slots], auto, or command@PROGRAM; several times for several agents. Default: mutator.",
     ),
 ]
-Attempts = Annotated[int | None, typer.Option("--attempts", metavar="N", help="Cap: so many attempts.")]
+Attempts = Annotated[
+    int | None, typer.Option("--attempts", metavar="N", min=1, max=MOST, help="Cap: so many attempts.")
+]
 Hours = Annotated[float | None, typer.Option("--hours", metavar="H", help="Cap: so many hours.")]
 Dollars = Annotated[float | None, typer.Option("--dollars", metavar="X", help="Cap: so many US dollars.")]
-Tokens = Annotated[int | None, typer.Option("--tokens", metavar="N", help="Cap: so many tokens.")]
+Tokens = Annotated[int | None, typer.Option("--tokens", metavar="N", min=1, max=MOST, help="Cap: so many tokens.")]
 Target = Annotated[
     float | None, typer.Option("--target", metavar="S", help="Stop when a confirmed score is this good.")
 ]

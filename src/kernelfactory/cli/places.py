@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 import time
 from pathlib import Path
 
+from kernelfactory.files import state_folder
 from kernelfactory.model import BadInput
 
 LATEST = "latest"
-
-
-def state_folder() -> Path:
-    """`$KF_STATE`, else `$XDG_STATE_HOME/kernelfactory`, else `~/.local/state/kernelfactory`."""
-    if named := os.environ.get("KF_STATE"):
-        return Path(named)
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "kernelfactory"
 
 
 def remember(folder: Path) -> None:
@@ -57,6 +53,8 @@ def _latest() -> Path:
 
 def new_folder(named: Path | None, problem: str) -> Path:
     """A new experiment: the folder named, else `experiments/<problem>-<time>`. Raises BadInput when it is in use."""
+    if named is not None and not str(named).isprintable():
+        raise BadInput(f"{str(named)!a}: name a new folder with printable characters only")
     if named is None:
         return _unused(Path("experiments") / f"{problem}-{time.strftime('%Y%m%d-%H%M%S')}")
     if named.exists() and not named.is_dir():
@@ -73,6 +71,16 @@ def _unused(folder: Path) -> Path:
         count += 1
         candidate = folder.with_name(f"{folder.name}-{count}")
     return candidate
+
+
+def kf() -> str:
+    """How this command can be called again from here."""
+    called = Path(sys.argv[0])
+    if shutil.which("kf") is not None:
+        return "kf"
+    if called.name != "kf":
+        return f"{shlex.quote(sys.executable)} -m kernelfactory"
+    return shlex.quote(str(called) if called.is_absolute() else shown(called.absolute()))
 
 
 def shown(folder: Path) -> str:

@@ -129,8 +129,21 @@ def attempts(
         "end",
         "why this parent",
     )
-    table(heads, [_attempt_cells(row) for row in rows], left=("agent", "outcome", "end", "why this parent"))
+    say(*_loud(rows))
+    less = ("time", "tries", "why this parent", "end", "agent", "change")
+    table(heads, [_attempt_cells(row) for row in rows], ("agent", "outcome", "end", "why this parent"), less)
     return 0
+
+
+def _loud(rows: list[dict[str, Any]]) -> list[str]:
+    """What must be said before scores of attempts are shown."""
+    weak = [row for row in rows if row["trust"] not in (None, "judged")]
+    free = sum(row["cage"] == "none" for row in rows)
+    said = (
+        f"{weak[0]['trust'].upper()}: {len(weak)} results were judged without a jail and can be forged" if weak else ""
+    )
+    caged = f"UNCAGED: {free} attempts by agents without a cage, who could see everything" if free else ""
+    return [line for line in (said, caged) if line]
 
 
 def _outcome(named: str | None) -> Any:
@@ -225,7 +238,9 @@ def _show_attempt(reader: Reader, attempt: int) -> None:
     )
     came = row.outcome or row.state
     ended = f", ended: {row.end}" if row.end else ""
+    loud = _loud([{"trust": row.trust, "cage": row.cage}])
     say(
+        *loud,
         f"attempt {attempt}: {came}, {score(row.score, metric)}" + (", confirmed" if row.confirmed else ""),
         f"  parent    {parent} (island {row.island}, {row.move})",
         f"  reason    {one_line(row.reason)}",
@@ -333,13 +348,15 @@ def notes(
     json: Json = False,
 ) -> int:
     """The notes that attempts left for the next ones."""
+    from kernelfactory.record.rows import plain as whole
+
     with _open(experiment) as reader:
         found = reader.notes(reader.lineage(reader.attempt(attempt).attempt) if attempt is not None else None)
         metric = reader.experiment.metric
     if json:
         document(
             [
-                {"attempt": n.attempt, "outcome": n.outcome, "score": n.score, "agent": n.agent, "text": n.text}
+                {"attempt": n.attempt, "outcome": n.outcome, "score": whole(n.score), "agent": n.agent, "text": n.text}
                 for n in found
             ]
         )

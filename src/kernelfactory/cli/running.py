@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kernelfactory.cli import places
+from kernelfactory.cli import asking, places
+from kernelfactory.cli.asking import EMBEDDED, MOST_HOURS, Asked
 from kernelfactory.cli.options import (
     Agents,
     Attempts,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from kernelfactory.progress import Ending, Plan
 
 DEMO_PROBLEM = "vliw_tree"
-EMBEDDED = "mutator"
 
 
 def demo(
@@ -50,9 +49,10 @@ def demo(
     from kernelfactory.budget import Caps
     from kernelfactory.progress import Plan
 
+    asking.above_zero("--seconds", seconds, MOST_HOURS * 3600)
     agents = (f"{EMBEDDED}:{os.cpu_count() or 2}",)
     plan = Plan(agents=agents, caps=Caps(seconds=seconds), unprotected=unprotected)
-    asked = _Asked(DEMO_PROBLEM, dir, plan, seed=seed)
+    asked = Asked(DEMO_PROBLEM, dir, plan, seed=seed)
     return _start(asked, json, report=True)
 
 
@@ -82,9 +82,9 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """An experiment, until a cap, the target or Ctrl-C.
 
     Ctrl-C lets running attempts finish; twice ends them at once. Either way everything measured is kept."""
-    caps = _caps(attempts, hours, dollars, tokens)
-    plan = _plan(tuple(agent or (EMBEDDED,)), caps, target, attempt_minutes, scratch, unprotected)
-    return _start(_Asked(problem, dir, plan, islands, policy, seed), json)
+    caps = asking.caps(attempts, hours, dollars, tokens)
+    plan = asking.plan(tuple(agent or (EMBEDDED,)), caps, target, attempt_minutes, scratch, unprotected)
+    return _start(Asked(problem, dir, plan, islands, policy, seed), json)
 
 
 def resume(  # noqa: PLR0913, PLR0917 - one parameter for each option
@@ -104,9 +104,10 @@ def resume(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     Caps are totals of the experiment; those given replace the old ones, on the record."""
     folder = places.experiment(experiment)
-    caps = _caps(attempts, hours, dollars, tokens)
+    caps = asking.caps(attempts, hours, dollars, tokens)
     specs = tuple(agent or _agents_of(folder))
-    plan = _plan(specs, caps, target, attempt_minutes, scratch, unprotected)
+    plan = asking.plan(specs, caps, target, attempt_minutes, scratch, unprotected)
+    _say_first(asking.costs(plan, _holding(folder, plan)), json)
     return _go(folder, plan, json)
 
 
@@ -129,40 +130,6 @@ def stop(
     return 0
 
 
-# ── what was asked ───────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A new experiment, as the command line says it."""
-
-    problem: str
-    folder: Path | None
-    plan: Plan
-    islands: int = 3
-    policy: str = "islands"
-    seed: int = 0
-
-
-def _caps(attempts: int | None, hours: float | None, dollars: float | None, tokens: int | None) -> Caps:
-    from kernelfactory.budget import Caps
-
-    return Caps(attempts, None if hours is None else hours * 3600.0, dollars, tokens)
-
-
-def _plan(
-    agents: Sequence[str], caps: Caps, target: float | None, minutes: float, scratch: Path | None, unprotected: bool
-) -> Plan:
-    """Check what can be checked before anything is made. Raises BadInput."""
-    from kernelfactory.progress import Plan
-
-    if not (math.isfinite(minutes) and minutes > 0):
-        raise BadInput(f"--attempt-minutes must be a number above 0, not {minutes:g}")
-    if target is not None and not math.isfinite(target):
-        raise BadInput("--target must be a number")
-    return Plan(tuple(agents), caps, target, minutes * 60.0, unprotected, scratch)
-
-
 def _agents_of(folder: Path) -> tuple[str, ...]:
     """The agents that the experiment was made with."""
     from kernelfactory.record import Reader
@@ -171,35 +138,25 @@ def _agents_of(folder: Path) -> tuple[str, ...]:
         return reader.experiment.agents or (EMBEDDED,)
 
 
-def _costs(plan: Plan) -> list[str]:
-    """Refuse agents that may spend money without a cap; say what the caps allow. Raises BadInput."""
-    from kernelfactory import agents, budget
-
-    found = [(spec, *agents.find(spec)) for spec in plan.agents]
-    for spec, agent, _ in found:
-        if said := budget.needs_cap(spec, agent.costs_money, plan.caps, agent.counts_tokens):
-            raise BadInput(said)
-    if not any(agent.costs_money for _, agent, _ in found):
-        return []
-    guess = budget.estimate(plan.caps, budget.Spend(), sum(slots for _, _, slots in found))
-    return [f"estimate: {guess.line()}", *([f"note: {guess.warning}"] if guess.warning else [])]
-
-
 # ── running it ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _start(asked: _Asked, json: bool, report: bool = False) -> int:
+def _start(asked: Asked, json: bool, report: bool = False) -> int:
     from kernelfactory import problem, workers
     from kernelfactory.experiment import Settings
 
     found = problem.load(problem.find(asked.problem))
     plan = asked.plan
-    _say_first(_costs(plan), json)
+    _say_first(asking.costs(plan, plan.caps), json)
     folder = places.new_folder(asked.folder, found.name)
-    workers.make(
-        folder, found, Settings(plan.agents, asked.policy, asked.islands, asked.seed), unprotected=plan.unprotected
-    )
-    return _go(folder, plan, json, report)
+    settings = Settings(plan.agents, asked.policy, asked.islands, asked.seed, plan.caps)
+    with workers.scratch_folder(plan.scratch):  # so that a bad one is told before anything is made
+        workers.make(folder, found, settings, unprotected=plan.unprotected)
+    try:
+        return _go(folder, plan, json, report)
+    except BadInput:
+        _unmake(folder)
+        raise
 
 
 def _go(folder: Path, plan: Plan, json: bool, report: bool = False) -> int:
@@ -207,12 +164,34 @@ def _go(folder: Path, plan: Plan, json: bool, report: bool = False) -> int:
     from kernelfactory import workers
     from kernelfactory.cli.live import screen
 
-    places.remember(folder)
     with screen(json) as shown:
         ending = workers.run(folder, plan, on_progress=shown.progress, on_message=shown.message)
+    places.remember(folder)
     page = _report(folder) if report else None
     _summary(folder, ending, page, json)
     return ending.exit_code
+
+
+def _unmake(folder: Path) -> None:
+    """Remove an experiment that could not begin: nothing was attempted in it."""
+    import shutil
+
+    from kernelfactory.record import Reader
+
+    with Reader.open(folder) as reader:
+        begun = reader.spent().attempts > 0
+    if not begun:
+        shutil.rmtree(folder)
+
+
+def _holding(folder: Path, plan: Plan) -> Caps:
+    """The caps that will hold after a resume."""
+    from kernelfactory import budget
+    from kernelfactory.floor import old_caps
+    from kernelfactory.record import Reader
+
+    with Reader.open(folder) as reader:
+        return budget.renewed(old_caps(reader), plan.caps)
 
 
 def _say_first(lines: Sequence[str], json: bool) -> None:
@@ -249,18 +228,33 @@ def _summary(folder: Path, ending: Ending, page: Path | None, json: bool) -> Non
     say(
         "",
         f"{ending.state}: {one_line(ending.why)}",
+        *_loud(now["best"]),
         f"  best      {best_line(now['best'], now['baseline'], metric)}",
         f"  program   {name}/best/",
         f"  tried     {_tried(now)}",
         *([f"  report    {places.shown(page)}"] if page else []),
         "",
         "next",
-        *([] if page else [f"  kf report {name}    the whole story on one page"]),
-        f"  kf show {name} --diff    what the best attempt changed",
-        f"  kf resume {name}    go on from here",
+        *_next(folder, ending, page, bool(now["best"] and now["best"]["attempt"])),
     )
+
+
+def _loud(best: dict[str, Any] | None) -> list[str]:
+    trust = (best or {}).get("trust", "judged")
+    return [] if trust == "judged" else [f"  {trust.upper()}: candidates ran without a jail; a verdict can be forged"]
+
+
+def _next(folder: Path, ending: Ending, page: Path | None, improved: bool) -> list[str]:
+    """What can be done now, as it can be typed here."""
+    kf, name = places.kf(), shlex.quote(places.shown(folder))
+    rows = [(f"{kf} report {name}", "the whole story on one page")] if page is None else []
+    rows += [(f"{kf} show {name} --diff", "what the best attempt changed")] if improved else []
+    more = " --hours 8" if ending.state == "finished" else ""
+    rows.append((f"{kf} resume {name}{more}", "go on from here" + (", with a larger cap" if more else "")))
+    width = max(len(command) for command, _ in rows)
+    return [f"  {command:<{width}}  {what}" for command, what in rows]
 
 
 def _tried(now: dict[str, Any]) -> str:
     attempts = sum(now["attempts"].values())
-    return f"{attempts:,} attempts, {now['measurements']:,} measurements, {now['rejected']:,} rejected"
+    return f"{attempts:,} attempts, {now['measurements']:,} measurements ({now['rejected']:,} of them rejected)"

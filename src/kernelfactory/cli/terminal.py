@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -96,6 +96,12 @@ def stamp(epoch: float | None) -> str | None:
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def last_words(instruments: Mapping[str, Any]) -> list[str]:
+    """What a rejected program had written on its standard error, as its own words."""
+    said = plain(str(instruments.get("stderr") or "")).strip("\n")
+    return ["  its own last words:", *(f"  | {line[:200]}" for line in said.split("\n")[-12:])] if said else []
+
+
 # ── output ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -136,18 +142,42 @@ def _jsonable(value: Any) -> Any:
     return str(value)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> None:
+def table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = (), less: Sequence[str] = ()
+) -> None:
     """Rows under `heads` on stdout: coloured on a terminal, aligned plain lines on a pipe. Columns named in `left` are
-    text, the others numbers (right-aligned). Cells are made harmless."""
+    text, the others numbers (right-aligned). The last column takes what room is left and wraps; where there is too
+    little, the columns named in `less` go, first to last. Cells are made harmless."""
     cells = [[one_line(cell) for cell in row] for row in rows]
     screen = console()
     if screen.is_terminal:
-        _rich_table(screen, heads, cells, left)
+        _rich_table(screen, *_narrowed(heads, cells, less, screen.width), left)
         return
-    widths = [max(len(head), *(len(row[i]) for row in cells)) if cells else len(head) for i, head in enumerate(heads)]
+    widths = _widths(heads, cells)
     for row in (list(heads), *cells):
         aligned = (c.ljust(w) if h in left else c.rjust(w) for c, w, h in zip(row, widths, heads, strict=True))
         print("  ".join(aligned).rstrip())
+
+
+LAST = 24
+"""Columns that the last column of a table needs at least, if it has that much to say."""
+
+
+def _widths(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
+    return [max([len(head), *(len(row[i]) for row in cells)]) for i, head in enumerate(heads)]
+
+
+def _narrowed(
+    heads: Sequence[str], cells: list[list[str]], less: Sequence[str], width: int
+) -> tuple[list[str], list[list[str]]]:
+    """The table without as many of the columns in `less` as it takes to fit."""
+    kept = list(range(len(heads)))
+    for name in ("", *less):
+        kept = [i for i in kept if heads[i] != name]
+        widths = _widths([heads[i] for i in kept], [[row[i] for i in kept] for row in cells])
+        if sum(widths[:-1]) + min(widths[-1], LAST) + 2 * (len(kept) - 1) <= width:
+            break
+    return [heads[i] for i in kept], [[row[i] for i in kept] for row in cells]
 
 
 def _rich_table(screen: Console, heads: Sequence[str], cells: list[list[str]], left: Sequence[str]) -> None:
@@ -156,8 +186,10 @@ def _rich_table(screen: Console, heads: Sequence[str], cells: list[list[str]], l
     from rich.text import Text
 
     made = Table(box=box.SIMPLE_HEAD, header_style="dim", padding=(0, 1), pad_edge=False)
-    for head in heads:
-        made.add_column(head, justify="left" if head in left else "right", no_wrap=True, overflow="ellipsis")
+    for head, width in zip(heads, _widths(heads, cells), strict=True):
+        last = head == heads[-1]
+        side: Literal["left", "right"] = "left" if head in left else "right"
+        made.add_column(head, justify=side, no_wrap=not last, min_width=None if last else width, overflow="fold")
     for row in cells:
         made.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
     screen.print(made)

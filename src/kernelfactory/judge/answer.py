@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernelfactory.model import Metric, Verdict
+from kernelfactory.record.rows import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ def verdict_json(verdict: Verdict, metric: Metric) -> dict[str, Any]:
     """What `kf judge --json` prints: every key of the contract, always."""
     return {
         "verdict": verdict.verdict,
-        "score": verdict.score,
+        "score": plain(verdict.score),
         "metric": metric.name,
         "goal": metric.goal,
         "reason": verdict.reason,
@@ -52,7 +53,7 @@ def agent_answer(verdict: Verdict, metric: Metric, standing: Standing) -> dict[s
         **answer,
         "attempt": standing.attempt,
         "measurement": standing.measurement,
-        "best_here": standing.best_here,
-        "parent_score": standing.parent_score,
-        "best_score": standing.best_score,
+        "best_here": plain(standing.best_here),
+        "parent_score": plain(standing.parent_score),
+        "best_score": plain(standing.best_score),
     }

@@ -232,7 +232,9 @@ class Reader:
 
     def outcomes(self) -> dict[str, int]:
         """How many attempts ended how."""
-        return self._counts("SELECT outcome, count(*) FROM attempt WHERE outcome IS NOT NULL AND attempt > 0 GROUP BY 1")
+        return self._counts(
+            "SELECT outcome, count(*) FROM attempt WHERE outcome IS NOT NULL AND attempt > 0 GROUP BY 1"
+        )
 
     def baseline(self) -> float | None:
         """The seed's score."""

@@ -284,7 +284,7 @@ def verdict_of(row: Row, problem: str, digest: str) -> Verdict:
 
 def plain(score: float | None) -> float | int | None:
     """A score as JSON shows it: whole numbers without a point."""
-    return int(score) if score is not None and score.is_integer() else score
+    return int(score) if score is not None and float(score).is_integer() else score
 
 
 def iso(at: float | None) -> str | None:

@@ -231,7 +231,7 @@ class Record(Reader):
         self, attempt: int, outcome: Outcome, measurement: int | None, at: float, *, fault: str | None = None
     ) -> None:
         """The end of an attempt; its result is `measurement` (None: there is no verdict), from which commit, tree,
-        score and trust are taken. `fault`: why what was handed in could not be judged. LostClaim: it was over already."""
+        score and trust are taken. `fault`: why what was handed in could not be judged. LostClaim: over already."""
         values: dict[str, object] = {"state": "judged", "outcome": outcome, "ended_at": at}
         values |= {"fault": _text(fault)} if fault else {}
         with self.transaction():

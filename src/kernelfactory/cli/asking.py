@@ -1,0 +1,103 @@
+"""What a command line asks of a run, checked before anything is made: agents, caps, places. Starts nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kernelfactory.model import BadInput
+
+if TYPE_CHECKING:
+    from kernelfactory.budget import Caps
+    from kernelfactory.progress import Plan
+
+EMBEDDED = "mutator"
+AUTO = "auto"
+MOST_HOURS = 10 * 365 * 24
+"""Nobody means a run of more than ten years."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A new experiment, as the command line says it."""
+
+    problem: str
+    folder: Path | None
+    plan: Plan
+    islands: int = 3
+    policy: str = "islands"
+    seed: int = 0
+
+
+def caps(attempts: int | None, hours: float | None, dollars: float | None, tokens: int | None) -> Caps:
+    """Caps from options. Raises BadInput in the words of the option."""
+    from kernelfactory.budget import Caps
+
+    above_zero("--hours", hours, MOST_HOURS)
+    above_zero("--dollars", dollars, math.inf)
+    return Caps(attempts, None if hours is None else hours * 3600.0, dollars, tokens)
+
+
+def above_zero(option: str, value: float | None, most: float) -> None:
+    """Raises BadInput unless `value` is None or a finite number above 0 and at most `most`."""
+    if value is not None and not (math.isfinite(value) and 0 < value <= most):
+        limit = f" and at most {most:,}" if math.isfinite(most) else ""
+        raise BadInput(f"{option} must be a number above 0{limit}, not {value:g}")
+
+
+def plan(
+    specs: Sequence[str], given: Caps, target: float | None, minutes: float, scratch: Path | None, unprotected: bool
+) -> Plan:
+    """Check what can be checked before anything is made. Raises BadInput."""
+    from kernelfactory.progress import Plan
+
+    above_zero("--attempt-minutes", minutes, MOST_HOURS * 60)
+    if target is not None and not math.isfinite(target):
+        raise BadInput(f"--target must be a number, not {target:g}")
+    return Plan(crew(specs), given, target, minutes * 60.0, unprotected, scratch)
+
+
+def crew(specs: Sequence[str]) -> tuple[str, ...]:
+    """The agents asked for, each of them known; `auto`: those that are ready here. Raises BadInput."""
+    from kernelfactory import agents
+
+    wanted = [ready for spec in specs for ready in (_ready() if spec == AUTO else [spec])]
+    names = [agents.parse(spec)[:2] for spec in wanted]
+    for spec, name in zip(wanted, names, strict=True):
+        agents.find(spec)
+        if names.count(name) > 1:
+            raise BadInput(f"agent {name[0]} is given twice: say how many at once with {name[0]}:2")
+    return tuple(wanted)
+
+
+def _ready() -> list[str]:
+    """Agents that need no word more than their name: they are ready as they are."""
+    from kernelfactory import agents
+
+    found = []
+    for name in agents.known():
+        try:
+            agents.find(name)
+        except BadInput:
+            continue
+        found.append(name)
+    return found or [EMBEDDED]
+
+
+def costs(asked: Plan, holding: Caps) -> list[str]:
+    """Refuse agents that may spend money without a cap among `holding`; say what the caps allow. Raises BadInput."""
+    from kernelfactory import agents, budget
+
+    found = [(spec, *agents.find(spec)) for spec in asked.agents]
+    for spec, agent, _ in found:
+        if said := budget.needs_cap(spec, agent.costs_money, holding, agent.counts_tokens):
+            raise BadInput(said)
+    paid = [(spec, slots) for spec, agent, slots in found if agent.costs_money]
+    if not paid:
+        return []
+    guess = budget.estimate(holding, budget.Spend(), sum(slots for _, slots in paid))
+    who = ", ".join(spec for spec, _ in paid)
+    return [f"estimate for {who}: {guess.line()}", *([f"note: {guess.warning}"] if guess.warning else [])]

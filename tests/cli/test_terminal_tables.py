@@ -1,0 +1,65 @@
+"""Tables on terminals of all widths: numbers and names whole, the last column gets what is left."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+SHOW = """
+from kernelfactory.cli.terminal import table
+heads = ("attempt", "agent", "score", "time", "why this parent")
+why = "island 0: the seed, no. 1 of 1 by score, 0 visits"
+rows = [[str(n), "mutator", f"{147734 - n:,}", "0:01", why] for n in range(3)]
+table(heads, rows, ("agent", "why this parent"), ("time", "why this parent", "agent"))
+"""
+
+
+def on_a_terminal(width: int) -> str:
+    """What SHOW prints on a terminal of so many columns."""
+    mine, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(width), "TERM": "xterm", "NO_COLOR": "1"}
+    done = subprocess.Popen([sys.executable, "-c", SHOW], stdout=theirs, env=environment)
+    os.close(theirs)
+    said = bytearray()
+    while True:
+        try:
+            part = os.read(mine, 4096)
+        except OSError:  # the other side is closed
+            break
+        if not part:
+            break
+        said += part
+    os.close(mine)
+    assert done.wait(30) == 0
+    return re.sub(r"\x1b\[[0-9;]*m", "", said.decode())
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_numbers_and_names_are_never_cut(width: int) -> None:
+    said = on_a_terminal(width)
+    assert "…" not in said
+    for whole in ("147,734", "147,732"):
+        assert whole in said
+    assert max(len(line.rstrip("\r")) for line in said.split("\n")) <= width
+
+
+def test_the_columns_that_matter_less_go_first() -> None:
+    assert "0:01" in on_a_terminal(120) and "mutator" in on_a_terminal(60)
+    assert "0:01" not in on_a_terminal(46)
+
+
+def test_closed_and_full_outputs_are_one_line(kf: Any, environment: dict[str, str]) -> None:
+    words = [sys.executable, "-m", "kernelfactory", "doctor", "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "could not be written" in done.stderr
+    shut = subprocess.run(
+        ["/bin/sh", "-c", '"$@" >&-', "sh", *words], stderr=subprocess.PIPE, text=True, env=environment, check=False
+    )
+    assert "Traceback" not in shut.stderr
