@@ -10,6 +10,8 @@ PARTS := pyproject.toml scripts/setup.sh $(wildcard src/kernelfactory/core/*.[ch
 RUN := $(VENV)/.ready-run
 DEV := $(VENV)/.ready-dev
 
+FLOOR0 := population policy budget brief
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fix soak bench lock clean
 
@@ -25,15 +27,19 @@ demo: $(RUN) ## 90 seconds: a faster kernel, found by search alone (no key, no n
 	@$(BIN)/kf demo $(ARGS)
 
 test: $(DEV) ## all tests (no root, at most 8 minutes)
-	@$(BIN)/pytest -n $(JOBS) -m "not soak" $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) -rs -m "not soak" $(ARGS)
 
-check: $(DEV) ## style, types and the floors of the house
+check: $(DEV) ## style, types, the floors of the house, and every branch of floor 0
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/pytest -q $(FLOOR0:%=tests/test_%.py) tests/test_floor0.py --cov-branch --cov-fail-under=100 \
+		--cov=kernelfactory.model $(FLOOR0:%=--cov=kernelfactory.%)
 
 fix: $(DEV) ## put right what can be put right by machine
 	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
 
 soak: $(DEV) ## the long tests, at full size
 	@$(BIN)/pytest -m soak $(ARGS)

@@ -12,6 +12,7 @@ import shutil
 import statistics
 import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -62,7 +63,7 @@ def one(base: Path, name: str, found: Path, seed: int) -> Ran:
         curve, best = reader.curve(), reader.best()
         began = reader.runs()[0].started_at
     assert best is not None
-    steps = [(after.at - began, after.score / before.score) for before, after in zip(curve, curve[1:], strict=False)]
+    steps = [(after.at - began, after.score / before.score) for before, after in pairwise(curve)]
     large = [at for at, ratio in steps if ratio <= 0.99]
     return Ran(best.score / curve[0].score, len(large), large[0] if large else float("inf"))
 

@@ -153,3 +153,9 @@ def test_an_agent_that_costs_money_needs_a_cap() -> None:
     assert needs_cap("command", True, Caps(tokens=1, attempts=5), counts_tokens=False) is None
     said = needs_cap("command", True, Caps(tokens=1), counts_tokens=False)
     assert said is not None and "--tokens alone cannot stop it" in said
+
+
+def test_unknown_prices_are_said_to_be_guesses() -> None:
+    stop = exhausted(Caps(dollars=25.0), Spend(attempts=3, unpriced=3))
+    assert stop is not None and "3 attempts of unknown price taken for $30.00" in stop.why
+    assert stop.why.startswith("the cap of $25.00 is reached ($0.00 spent")

@@ -126,7 +126,6 @@ class TestFactory(DeskContract):
             for word in words:
                 assert brief.count(word) == brief.count(f"| {word}"), "a note stands outside its fence"
 
-
     def test_notes_of_flagged_attempts_do_not_travel(self, tmp_path: Path) -> None:
         desk = self.make_desk(tmp_path)
         flagged = desk.claim(WORKER)

@@ -44,24 +44,37 @@ def report(
     return 0
 
 
-def clean(experiment: Experiment = None, json: Json = False) -> int:
+def clean(
+    experiment: Experiment = None,
+    logs: Annotated[
+        bool, typer.Option("--logs", help="Also what agents' processes printed (attempts/*/agent.log).")
+    ] = False,
+    json: Json = False,
+) -> int:
     """Remove leftover workspaces; say how much.
 
-    They are left behind by a kill; those still in use, the record and the programs are never touched."""
+    They are left behind by a kill. Those in use, those whose notes kf resume will still keep, the record and the
+    programs are never touched."""
     from kernelfactory import workspace
     from kernelfactory.record import Reader
 
-    with Reader.open(places.experiment(experiment)) as reader:
-        lent = {Path(row.workspace).parent for row in reader.attempts() if row.workspace}
-    roots = sorted({folder.parent for folder in lent if folder.parent.is_dir()})
-    left = [folder for root in roots for folder in workspace.leftovers(root) if folder in lent]
-    freed = sum(_bytes(folder) for folder in left)
-    for folder in left:
-        workspace.remove(folder)
+    folder = places.experiment(experiment)
+    with Reader.open(folder) as reader:
+        rows = [(Path(row.workspace).parent, row.state) for row in reader.attempts() if row.workspace]
+    over = {base for base, state in rows if state in ("judged", "abandoned")}
+    roots = sorted({base.parent for base in over if base.parent.is_dir()})
+    left = [base for root in roots for base in workspace.leftovers(root) if base in over]
+    printed = sorted(folder.glob("attempts/*/agent.log")) if logs else []
+    freed = sum(_bytes(base) for base in left) + sum(log.stat().st_size for log in printed)
+    for base in left:
+        workspace.remove(base)
+    for log in printed:
+        log.unlink()
     if json:
-        document({"removed": [str(folder) for folder in left], "bytes": freed})
+        document({"removed": [str(path) for path in (*left, *printed)], "bytes": freed})
     else:
-        say(f"{len(left)} workspaces removed, {size(freed)} freed")
+        said = f", {len(printed)} logs" if logs else ""
+        say(f"{len(left)} workspaces{said} removed, {size(freed)} freed")
     return 0
 
 

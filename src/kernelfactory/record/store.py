@@ -185,9 +185,12 @@ def _full(path: Path) -> RecordFull:
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
     """A connection with rows by name, no implicit transactions; `mode` as in SQLite's URI ("ro", "rw", "rwc")."""
-    db = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=10.0
-    )
+    try:
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=10.0
+        )
+    except sqlite3.OperationalError as error:
+        raise BadInput(f"{path} cannot be opened ({error}): see to its rights; nothing was changed") from error
     db.row_factory = sqlite3.Row
     return db
 
