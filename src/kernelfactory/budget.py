@@ -131,7 +131,7 @@ def exhausted(caps: Caps, spend: Spend, reserved: Reserved = NOTHING, typical: T
     attempt may start while anything is left: the last one alone can pass the cap.
     """
     if caps.attempts is not None and spend.attempts + reserved.attempts >= caps.attempts:
-        return Stop(f"all {caps.attempts:,} attempts are made", 0)
+        return Stop(_made(spend.attempts, caps.attempts), 0)
     if caps.seconds is not None and spend.seconds >= caps.seconds:
         return Stop(f"the time is up ({spend.seconds:,.0f} of {caps.seconds:,.0f} s)", 0)
     dollars = spend.charged(typical)
@@ -143,6 +143,12 @@ def exhausted(caps: Caps, spend: Spend, reserved: Reserved = NOTHING, typical: T
         held = _held(reserved.tokens, "")
         return Stop(f"the cap of {caps.tokens:,} tokens is reached ({spend.tokens:,} spent{held})", 3)
     return None
+
+
+def _made(attempts: int, cap: int) -> str:
+    if attempts > cap:
+        return f"{attempts:,} attempts are made, and a cap of {cap:,} is a total of the experiment; give a larger one"
+    return f"all {cap:,} attempts are made"
 
 
 def _full(cap: float | None, spent: float, held: float, paying: int) -> bool:
@@ -178,6 +184,7 @@ class Estimate:
     def line(self) -> str:
         """For a person."""
         count = "no cap on attempts" if self.attempts is None else f"about {self.attempts:,} attempts"
+        count = count if self.attempts != 0 else "not one whole attempt"
         basis = "measured here" if self.measured else "a guess: none has ended yet"
         return f"{count}, each about ${self.dollars:,.2f} and {self.tokens:,} tokens ({basis})"
 

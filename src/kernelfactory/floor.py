@@ -230,6 +230,8 @@ class Floor:
             self._signals = signals
             try:
                 self._follow(recovery.recover(self.factory))
+                for base in workspace.leftovers(self._ground.root):  # of this experiment, whose only run this is
+                    workspace.remove(base)
                 self._follow(recovery.under_this_ruler(self.factory))
                 self._watch()
                 if self._ended:
@@ -257,7 +259,7 @@ class Floor:
         """Slots at work until the last one is done; whatever happens here, none goes on unseen."""
         threads = [threading.Thread(target=self._work, args=(slot,), name=f"slot {slot.number}") for slot in self.slots]
         try:
-            self._shown()
+            self._look()
             for thread in threads:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
@@ -270,7 +272,8 @@ class Floor:
             raise
         finally:
             for thread in threads:
-                thread.join()
+                if thread.ident is not None:
+                    thread.join()
             if self._packing.is_alive():
                 self._packing.join()
         if self._fault is not None:
@@ -296,7 +299,7 @@ class Floor:
         if deadline is not None and self._rooms.clock() >= deadline:
             self.end(End("the time is up", 0, "finished", now=True))
         if self._plan.target is not None and best and self._metric.reached(best.score, self._plan.target):
-            self.end(End(f"the target {self._plan.target:g} is reached", 0, "finished", now=True))
+            self.end(End(f"the target {self._plan.target:,.10g} is reached", 0, "finished", now=True))
         for folder in (self._rooms.folder, self._ground.root):
             if free_bytes(folder) < FLOOR_BYTES:
                 self.end(End(f"less than {FLOOR_BYTES >> 20} MiB are free at {folder}: free some, then kf resume", 3))
@@ -309,11 +312,11 @@ class Floor:
     def _close(self) -> Ending:
         end = self._end or End("no agent is left: each one failed again and again; see attempts/*/agent.log", 3)
         if not self._ended and end.state == "finished":
-            end = replace(end, why=f"{end.why}: nothing was left to do (caps are totals of the experiment)")
+            end = replace(end, why=f"nothing was left to do: {end.why}")
         best, target = self._rooms.record.best(), self._plan.target
         missed = target is not None and not (best and self._metric.reached(best.score, target))
         if end.exit_code == 0 and missed:
-            end = replace(end, exit_code=1, why=f"{end.why}; the target {target:g} is not reached")
+            end = replace(end, exit_code=1, why=f"{end.why}; the target {target:,.10g} is not reached")
         self._rooms.record.end_run(self.factory.run, end.state, end.why, self._rooms.clock())
         self._shown()
         return Ending(end.state, end.why, end.exit_code)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from kernelfactory.factory import Factory
 from kernelfactory.model import TRUST_ORDER, Candidate, Ruler, Trust
 from kernelfactory.record import Best
-from kernelfactory.workspace import discard, left_notes
+from kernelfactory.workspace import left_notes
 
 FALLS = 1000
 """Programs that may fall in a row before it is given up; the seed always stands."""
@@ -27,8 +27,6 @@ def recover(factory: Factory) -> Steps:
         else:
             factory.interrupted(row, left_notes(row.workspace))
             claimed += 1
-        if row.workspace is not None:
-            discard(row.workspace)
         yield None
     if submitted:
         yield f"{submitted} handed in before the last run ended: judged now"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,8 +31,8 @@ def make(folder: Path, problem: Problem, settings: Settings, *, unprotected: boo
 
 @contextmanager
 def scratch_folder(asked: Path | None) -> Iterator[Path]:
-    """A folder for workspaces and judgings, cleared of builds that killed judges left. Workspaces of a dead run stay
-    until its experiment is resumed (their notes are kept then) or `kf clean` removes them."""
+    """A folder for judgings and, in a folder for each experiment, for workspaces; cleared of builds that killed judges
+    left. Workspaces of a dead run stay until its experiment is resumed, which keeps their notes."""
     root = (asked or state_folder() / "scratch").absolute()
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o711)
@@ -40,8 +41,7 @@ def scratch_folder(asked: Path | None) -> Iterator[Path]:
             f"{root}: no scratch folder can be made there ({error.strerror}); give another --scratch"
         ) from error
     for base in workspace.leftovers(root):
-        if not (base / workspace.WORK).is_dir():
-            workspace.remove(base)
+        workspace.remove(base)
     yield root
 
 
@@ -74,6 +74,7 @@ def run(
             seats=os.cpu_count() or 2,
             window=window,
         )
-        hidden = (str(rooms.folder), *source(folder))
-        ground = workspace.Ground(scratch, here, problem, hidden)
+        mine = scratch / hashlib.sha256(os.fsencode(rooms.folder.resolve())).hexdigest()[:16]
+        mine.mkdir(mode=0o711, exist_ok=True)
+        ground = workspace.Ground(mine, here, problem, (str(scratch), str(rooms.folder), *source(folder)))
         return Floor(rooms, plan, crew, ground).run(on_progress, on_message)

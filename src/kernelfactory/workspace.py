@@ -181,14 +181,6 @@ def left_notes(folder: str | None) -> str:
         return ""
 
 
-def discard(folder: str) -> None:
-    """Remove the workspace whose folder this is, if it is one and nobody holds it."""
-    base = Path(folder).parent
-    if base.name.startswith(PREFIX) and Path(folder).name == WORK and base.is_dir() and _abandoned(base):
-        with suppress(OSError):  # what cannot be removed now stays for kf clean
-            remove(base)
-
-
 def leftovers(root: Path) -> list[Path]:
     """Workspaces below `root` whose process is gone (each living one holds a lock), for `remove`."""
     return [base for base in sorted(root.glob(f"{PREFIX}*")) if _abandoned(base)]

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
+from kernelfactory.cli import streams
 from kernelfactory.model import KernelFactoryError
 
 CUT_SHORT = 3
@@ -17,17 +18,14 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `kf` with `argv` (default: the process's own arguments) and end the process with the contract's exit code."""
-    if sys.stdout is None:  # closed by whoever called: nothing can be said there
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the life of the process
+    streams.make_safe()
     code = command(list(sys.argv[1:] if argv is None else argv))
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _hush()
-    except OSError as error:
-        print(f"kf: the output could not be written ({error.strerror}): give it another place", file=sys.stderr)
-        _hush()
-        code = code or 2
+        streams.hush()
+    except KernelFactoryError as error:
+        code = code or _failed(error)
     sys.exit(code)
 
 
@@ -38,14 +36,20 @@ def command(argv: list[str]) -> int:
     try:
         return app(args=argv or ["--help"], prog_name="kf", standalone_mode=False) or 0
     except BrokenPipeError:
-        _hush()
+        streams.hush()
         return 0
     except (Exception, KeyboardInterrupt) as error:
-        line, code = explain(error)
-        if _debug():
-            traceback.print_exception(error)
-        print("kf: " + " ".join(line.split()), file=sys.stderr)
-        return code
+        return _failed(error)
+
+
+def _failed(error: BaseException) -> int:
+    line, code = explain(error)
+    if _debug():
+        streams.tell("".join(traceback.format_exception(error)))
+    streams.tell("kf: " + " ".join(line.split()))
+    if isinstance(error, streams.OutputLost):
+        streams.hush()
+    return code
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -77,7 +81,3 @@ def _os_line(error: OSError) -> str:
     where = f": {os.fsdecode(error.filename)}" if error.filename else ""
     return f"{error.strerror or error}{where}"
 
-
-def _hush() -> None:
-    """The reader of our pipe has gone: say nothing more, not even at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from rich.console import Console, Group, RenderableType
@@ -15,6 +15,7 @@ from rich.text import Text
 from kernelfactory.cli import alarms as alarm
 from kernelfactory.cli import chart
 from kernelfactory.cli.alarms import STOPPING, Alarm
+from kernelfactory.cli.streams import OutputLost
 from kernelfactory.cli.terminal import clock, console, gain, money, number, one_line, score
 
 if TYPE_CHECKING:
@@ -88,9 +89,10 @@ class _Picture:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._latest is not None:
-            self._draw(self._latest, self._alarms)
-        self._live.stop()
+        with suppress(OSError, OutputLost):  # the terminal may be gone
+            if self._latest is not None:
+                self._draw(self._latest, self._alarms)
+            self._live.stop()
 
     def progress(self, now: Progress) -> None:
         if self._latest is None:
@@ -273,8 +275,8 @@ def _foot(now: Progress) -> list[Text]:
 
 
 def _tally(now: Progress) -> str:
-    parts = (f"{number(now.attempts)} attempts", f"{number(now.improved)} improved", f"{number(now.rejected)} rejected")
-    return " · ".join((*parts, f"{number(now.measurements)} measurements"))
+    outcomes = f"{number(now.improved)} improved, {number(now.rejected)} rejected"
+    return f"{number(now.attempts)} attempts: {outcomes} · {number(now.measurements)} measurements"
 
 
 def _best_words(now: Progress) -> str:

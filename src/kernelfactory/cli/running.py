@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,12 +26,13 @@ from kernelfactory.cli.options import (
     Tokens,
     Unprotected,
 )  # fmt: skip
+from kernelfactory.cli.streams import until_lost
 from kernelfactory.cli.terminal import document, one_line, say, warn
 from kernelfactory.model import BadInput
 
 if TYPE_CHECKING:
     from kernelfactory.budget import Caps
-    from kernelfactory.progress import Ending, Plan
+    from kernelfactory.progress import Ending, Plan, Progress
 
 DEMO_PROBLEM = "vliw_tree"
 
@@ -164,12 +165,24 @@ def _go(folder: Path, plan: Plan, json: bool, report: bool = False) -> int:
     from kernelfactory import workers
     from kernelfactory.cli.live import screen
 
-    with screen(json) as shown:
-        ending = workers.run(folder, plan, on_progress=shown.progress, on_message=shown.message)
-    places.remember(folder)
+    with screen(json) as picture:
+        progress, message = until_lost(picture.progress), until_lost(picture.message)
+        begun = _once(lambda: places.remember(folder))
+
+        def shown(now: Progress) -> None:
+            begun()
+            progress(now)
+
+        ending = workers.run(folder, plan, on_progress=shown, on_message=message)
     page = _report(folder) if report else None
     _summary(folder, ending, page, json)
     return ending.exit_code
+
+
+def _once(act: Callable[[], None]) -> Callable[[], None]:
+    """`act`, the first time only."""
+    left = [act]
+    return lambda: left.pop()() if left else None
 
 
 def _unmake(folder: Path) -> None:
