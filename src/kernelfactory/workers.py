@@ -52,16 +52,17 @@ def run(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_message: Callable[[str], None] = lambda text: None,
     window: Callable[[str], None] = lambda name: None,
+    here: jail.Jail | None = None,
 ) -> Ending:
     """Run the experiment in `folder` until a cap, the target, `kf stop` or a signal; everything measured is kept.
 
     In the main thread SIGINT and SIGTERM drain at first and cut short the second time. `window`: see Rooms.
-    Raises BadInput before anything has begun."""
+    `here`: another jail than the one that is found. Raises BadInput before anything has begun."""
     crew = [agents.find(spec) for spec in plan.agents]
     with ExitStack() as stack:
         record = stack.enter_context(Record.open(folder))
         problem = load_problem(folder, record.experiment)
-        here = jail.find(plan.unprotected)
+        here = here or jail.find(plan.unprotected)
         scratch = stack.enter_context(scratch_folder(plan.scratch))
         rooms = Rooms(
             folder=folder.absolute(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import shutil
@@ -43,18 +44,25 @@ class Command:
 
 def _resolved(command: str) -> tuple[str, tuple[str, ...]]:
     """The command with its program's path written out, and the files that are needed to run it."""
-    try:
-        word = shlex.split(command, comments=True)[:1]
-    except ValueError:
-        word = []
-    start = command.lstrip()
-    if not word or not start.startswith(word[0]):
-        return command, ()  # quoted, or no plain word: a matter for the shell
-    path = shutil.which(word[0])
+    word, rest = _first(command)
+    path = shutil.which(word) if word else None
     if path is None:
-        if "/" in word[0]:
-            raise BadInput(f"agent command: {word[0]} is not there, or not executable (chmod +x); give its path")
+        if "/" in word:
+            raise BadInput(f"agent command: {word} is not there, or not executable (chmod +x); give its path")
         return command, ()  # a word of the shell itself, or a program that only the cage has
     path = os.path.abspath(path)
-    written = shlex.quote(path) if "/" in word[0] else word[0]
-    return written + start[len(word[0]) :], tuple(dict.fromkeys((path, os.path.realpath(path))))
+    written = shlex.quote(path if "/" in word else word)
+    return f"{written} {rest}".rstrip(), tuple(dict.fromkeys((path, os.path.realpath(path))))
+
+
+def _first(command: str) -> tuple[str, str]:
+    """The first word as the shell would read it, and what follows; no word where there is more to it than that."""
+    text = io.StringIO(command)
+    lexer = shlex.shlex(text, posix=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    try:
+        word = lexer.get_token() or ""
+    except ValueError:  # an open quote: the shell will say so
+        return "", command
+    plain = not set(word) & set("$`=;&|<>(){}*?~")
+    return (word, command[text.tell() :]) if plain else ("", command)
