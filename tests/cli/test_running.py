@@ -81,7 +81,7 @@ def test_a_run_as_json_is_one_document(kf: Any, steps: Any, tmp_path: Path) -> N
     assert end["exit_code"] == 0
     assert Path(end["folder"]).parent == tmp_path / "experiments"
     assert Path(end["folder"]).name.startswith("tiny_number-")
-    assert "attempts ·" in done.stderr
+    assert "measurements" in done.stderr
 
 
 def test_a_target_that_is_not_reached_is_exit_1_and_a_resume_can_reach_it(kf: Any, steps: Any) -> None:

@@ -17,16 +17,12 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run `kf` with `argv` (default: the process's own arguments) and end the process with the contract's exit code."""
-    streams.make_safe()
+    """Run `kf` with `argv` (default: the process's own arguments) and end the process with the contract's exit code;
+    0 becomes 2 where the output could not be written."""
+    out = streams.make_safe()
     code = command(list(sys.argv[1:] if argv is None else argv))
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        streams.hush()
-    except KernelFactoryError as error:
-        code = code or _failed(error)
-    sys.exit(code)
+    sys.stdout.flush()
+    sys.exit(code or (2 if out.fault else 0))
 
 
 def command(argv: list[str]) -> int:
@@ -35,21 +31,12 @@ def command(argv: list[str]) -> int:
 
     try:
         return app(args=argv or ["--help"], prog_name="kf", standalone_mode=False) or 0
-    except BrokenPipeError:
-        streams.hush()
-        return 0
     except (Exception, KeyboardInterrupt) as error:
-        return _failed(error)
-
-
-def _failed(error: BaseException) -> int:
-    line, code = explain(error)
-    if _debug():
-        streams.tell("".join(traceback.format_exception(error)))
-    streams.tell("kf: " + " ".join(line.split()))
-    if isinstance(error, streams.OutputLost):
-        streams.hush()
-    return code
+        line, code = explain(error)
+        if _debug():
+            traceback.print_exception(error)
+        streams.tell("kf: " + " ".join(line.split()))
+        return code
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -80,4 +67,3 @@ def _debug() -> bool:
 def _os_line(error: OSError) -> str:
     where = f": {os.fsdecode(error.filename)}" if error.filename else ""
     return f"{error.strerror or error}{where}"
-

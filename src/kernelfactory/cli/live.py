@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from rich.console import Console, Group, RenderableType
@@ -15,7 +15,6 @@ from rich.text import Text
 from kernelfactory.cli import alarms as alarm
 from kernelfactory.cli import chart
 from kernelfactory.cli.alarms import STOPPING, Alarm
-from kernelfactory.cli.streams import OutputLost
 from kernelfactory.cli.terminal import clock, console, gain, money, number, one_line, score
 
 if TYPE_CHECKING:
@@ -89,10 +88,9 @@ class _Picture:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError, OutputLost):  # the terminal may be gone
-            if self._latest is not None:
-                self._draw(self._latest, self._alarms)
-            self._live.stop()
+        if self._latest is not None:
+            self._draw(self._latest, self._alarms)
+        self._live.stop()
 
     def progress(self, now: Progress) -> None:
         if self._latest is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +26,6 @@ from kernelfactory.cli.options import (
     Tokens,
     Unprotected,
 )  # fmt: skip
-from kernelfactory.cli.streams import until_lost
 from kernelfactory.cli.terminal import document, one_line, say, warn
 from kernelfactory.model import BadInput
 
@@ -166,23 +165,19 @@ def _go(folder: Path, plan: Plan, json: bool, report: bool = False) -> int:
     from kernelfactory.cli.live import screen
 
     with screen(json) as picture:
-        progress, message = until_lost(picture.progress), until_lost(picture.message)
-        begun = _once(lambda: places.remember(folder))
+        begun = False
 
-        def shown(now: Progress) -> None:
-            begun()
-            progress(now)
+        def progress(now: Progress) -> None:
+            nonlocal begun
+            if not begun:
+                places.remember(folder)
+            begun = True
+            picture.progress(now)
 
-        ending = workers.run(folder, plan, on_progress=shown, on_message=message)
+        ending = workers.run(folder, plan, on_progress=progress, on_message=picture.message)
     page = _report(folder) if report else None
     _summary(folder, ending, page, json)
     return ending.exit_code
-
-
-def _once(act: Callable[[], None]) -> Callable[[], None]:
-    """`act`, the first time only."""
-    left = [act]
-    return lambda: left.pop()() if left else None
 
 
 def _unmake(folder: Path) -> None:
