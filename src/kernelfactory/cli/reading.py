@@ -160,9 +160,9 @@ def _attempt_cells(row: dict[str, Any]) -> list[str]:
     agent = f"{row['agent']}@{row['model']}" if row["model"] else row["agent"]
     change = "" if row["delta"] is None else f"{row['delta']:+,g}"
     return [
-        str(row["attempt"]), number(row["parent"]), str(row["island"]), one_line(agent, 24),
+        str(row["attempt"]), number(row["parent"]), str(row["island"]), one_line(agent, 40),
         row["outcome"] or row["state"], number(row["score"]), change, str(row["measurements"]),
-        clock(row["seconds"]), row["end"] or "", one_line(row["policy_reason"] or "", 60),
+        clock(row["seconds"]), row["end"] or "", row["policy_reason"] or "",
     ]  # fmt: skip
 
 

@@ -155,29 +155,43 @@ def table(
         return
     widths = _widths(heads, cells)
     for row in (list(heads), *cells):
-        aligned = (c.ljust(w) if h in left else c.rjust(w) for c, w, h in zip(row, widths, heads, strict=True))
-        print("  ".join(aligned).rstrip())
+        print(
+            "  ".join(_padded(cell, w, head in left) for cell, w, head in zip(row, widths, heads, strict=True)).rstrip()
+        )
 
 
 LAST = 24
 """Columns that the last column of a table needs at least, if it has that much to say."""
+FRAME, BETWEEN = 2, 3
+"""Columns that a table on a terminal takes besides its cells: at its two sides, and between two cells."""
+
+
+def _padded(cell: str, width: int, left: bool) -> str:
+    from rich.cells import cell_len
+
+    blank = " " * (width - cell_len(cell))
+    return cell + blank if left else blank + cell
 
 
 def _widths(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
-    return [max([len(head), *(len(row[i]) for row in cells)]) for i, head in enumerate(heads)]
+    from rich.cells import cell_len
+
+    return [max([cell_len(head), *(cell_len(row[i]) for row in cells)]) for i, head in enumerate(heads)]
 
 
 def _narrowed(
     heads: Sequence[str], cells: list[list[str]], less: Sequence[str], width: int
 ) -> tuple[list[str], list[list[str]]]:
     """The table without as many of the columns in `less` as it takes to fit."""
-    kept = list(range(len(heads)))
-    for name in ("", *less):
-        kept = [i for i in kept if heads[i] != name]
-        widths = _widths([heads[i] for i in kept], [[row[i] for i in kept] for row in cells])
-        if sum(widths[:-1]) + min(widths[-1], LAST) + 2 * (len(kept) - 1) <= width:
-            break
+    widths, kept = _widths(heads, cells), list(range(len(heads)))
+    going = [heads.index(name) for name in less]
+    while going and _least([widths[i] for i in kept]) > width:
+        kept.remove(going.pop(0))
     return [heads[i] for i in kept], [[row[i] for i in kept] for row in cells]
+
+
+def _least(widths: Sequence[int]) -> int:
+    return FRAME + sum(widths[:-1]) + BETWEEN * (len(widths) - 1) + min(widths[-1], LAST)
 
 
 def _rich_table(screen: Console, heads: Sequence[str], cells: list[list[str]], left: Sequence[str]) -> None:
@@ -186,8 +200,8 @@ def _rich_table(screen: Console, heads: Sequence[str], cells: list[list[str]], l
     from rich.text import Text
 
     made = Table(box=box.SIMPLE_HEAD, header_style="dim", padding=(0, 1), pad_edge=False)
-    for head, width in zip(heads, _widths(heads, cells), strict=True):
-        last = head == heads[-1]
+    for i, (head, width) in enumerate(zip(heads, _widths(heads, cells), strict=True)):
+        last = i == len(heads) - 1
         side: Literal["left", "right"] = "left" if head in left else "right"
         made.add_column(head, justify=side, no_wrap=not last, min_width=None if last else width, overflow="fold")
     for row in cells:

@@ -87,20 +87,24 @@ def _checks(judge: Judge, jail: Jail, scratch: Path) -> Iterator[tuple[str, Call
 
 def _accepted(verdict: Verdict) -> tuple[bool, str]:
     if verdict.verdict == "accepted":
-        return True, f"score {verdict.score:g} on {verdict.inputs} inputs, {verdict.seconds:.2f} s"
+        return True, f"score {_shown(verdict.score)} on {verdict.inputs} inputs, {verdict.seconds:.2f} s"
     return False, f"{verdict.verdict}: {verdict.reason}"
+
+
+def _shown(score: float | None) -> str:
+    return "none" if score is None else f"{score:,.10g}"
 
 
 def _rejected(verdict: Verdict) -> tuple[bool, str]:
     if verdict.verdict == "rejected":
         return True, f"{verdict.reason_code}: {verdict.reason}"
-    return False, f"{verdict.verdict} with score {verdict.score}"
+    return False, f"{verdict.verdict} with score {_shown(verdict.score)}"
 
 
 def _repeats(judge: Judge, seed: Files) -> tuple[bool, str]:
     first, second = judge.screen(seed), judge.screen(seed)
     seen = [(verdict.verdict, verdict.score, verdict.tree, verdict.reason_code) for verdict in (first, second)]
-    return seen[0] == seen[1], f"{first.score} and {second.score}"
+    return seen[0] == seen[1], f"{_shown(first.score)} and {_shown(second.score)}"
 
 
 def _same_ruler(judge: Judge, jail: Jail, scratch: Path) -> tuple[bool, str]:
@@ -123,7 +127,7 @@ def _junk(judge: Judge, seed: Files) -> tuple[bool, str]:
     for data in junk:
         score = judge.weigh(data)
         if score is not None and (honest is None or judge.problem.metric.better(score, honest)):
-            return False, f"the ruler gave {data[:20]!r}… the score {score:g}"
+            return False, f"the ruler gave {data[:20]!r}… the score {_shown(score)}"
     return True, f"{len(junk)} of them, none better than the seed"
 
 
