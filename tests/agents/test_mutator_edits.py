@@ -203,6 +203,14 @@ def test_jam_gives_each_turn_its_own_names_and_joins_by_shape() -> None:
     only(source, loops.jam, joined)
 
 
+def test_jam_makes_names_that_differ_from_each_other() -> None:
+    """Also where two names have one stem, as after an earlier jam."""
+    head = "def run(n):\n    t = new()\n    t_2 = new()\n    for a in range(n):\n        f(t, t_2)\n"
+    found = {edit.code.source.decode() for edit in edits("jam", Code(head.encode(), PYTHON), 60)}
+    assert any("        f(t, t_2)\n        f(t_3, t_4)\n" in source for source in found)
+    assert not any("f(t_3, t_3)" in source for source in found)
+
+
 def test_jam_goes_through_inner_loops() -> None:
     source = "def run(n):\n    for a in range(n):\n        for b in c:\n            f([a, b])\n"
     only(

@@ -202,8 +202,10 @@ def jam(code: Code, rng: Random, _donors: Sequence[Code]) -> Edit | None:
     turns = [found.statements]
     taken: set[bytes] = set()
     for turn in range(1, factor):
-        names = {name: fresh(code, name, taken) for name in (*inside, *(a.name for a in outside))}
-        taken |= set(names.values())
+        names = {}
+        for name in (*inside, *(a.name for a in outside)):
+            names[name] = fresh(code, name, taken)
+            taken.add(names[name])
         turns.append(_turn(code, found, turn, names))
         for own in outside:
             statement = splice(text(own.statement), _relative(own.statement, renamed(own.statement, names)))

@@ -74,8 +74,9 @@ def _target(code: Code, statement: Node) -> tuple[bytes, Node | None] | None:
 
 def declared_in(code: Code, statements: Sequence[Node]) -> list[bytes]:
     """Names that these statements set, at any depth; headers of loops don't count."""
+    own = {statement.id for statement in statements}
     nodes = [node for statement in statements for node in walk(statement)]
-    inside = [n for n in nodes if n in statements or (n.parent is not None and n.parent.type in code.grammar.blocks)]
+    inside = [n for n in nodes if n.id in own or (n.parent is not None and n.parent.type in code.grammar.blocks)]
     found = [_target(code, node) for node in inside]
     return list(dict.fromkeys(target[0] for target in found if target is not None))
 
