@@ -157,11 +157,12 @@ class Judge:
 
 def _identity(problem: Problem, hello: Mapping[str, Any]) -> Ruler:
     """The ruler's name: what its process said when it started, and the digest of all that decides (the judge/ folder,
-    the ruler's own IDENTITY, and the package's core sources)."""
+    the ruler's own IDENTITY and backend, and the package's core sources)."""
     judge = folders.digest(folders.read_tree(os.path.join(problem.folder, "judge"), ["**"]))
     core = folders.digest(folders.read_tree(_CORE, ["*.c", "*.h", "*.py"])) if _CORE.is_dir() else ""
-    said = hashlib.sha256("\0".join((judge, str(hello.get("identity", "")), core)).encode())
-    return Ruler(clean(str(hello.get("backend", "python")))[:40], f"sha256:{said.hexdigest()}")
+    backend = clean(str(hello.get("backend", "python")))[:40]
+    said = hashlib.sha256("\0".join((judge, str(hello.get("identity", "")), backend, core)).encode())
+    return Ruler(backend, f"sha256:{said.hexdigest()}")
 
 
 def _refusal(answer: Mapping[str, Any], made: bytes) -> Refusal:
