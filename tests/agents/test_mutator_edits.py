@@ -302,3 +302,11 @@ def test_what_is_no_program_is_seen() -> None:
     assert problem_with(Code(b"int f( {", C)) == "doesn't parse"
     assert problem_with(Code(b"x = 1\n" * 200_000, PYTHON)) == "too long"
     assert problem_with(Code(PROGRAM, PYTHON)) is None
+
+
+def test_loops_on_one_line_stay_as_they_are() -> None:
+    """In Python a second line under such a loop would be no program."""
+    code = Code(b"def f(n):\n    g()\n    for a in range(n): h(a)\n    for a in range(n):\n        k(a)\n", PYTHON)
+    assert [text(loop).splitlines()[0] for loop in code.loops] == [b"for a in range(n):"]
+    for name in ("jam", "repeat", "sink", "hoist", "split-loop", "join-loops", "move"):
+        assert not [e.code.source for e in edits(name, code, 40) if e.code.root.has_error], name

@@ -36,7 +36,8 @@ class Mutator:
         """One attempt's search in the workplace. Raises AgentFailed when the process ends badly."""
         del brief  # the process reads BRIEF.md
         started = time.monotonic()
-        argv = [sys.executable, "-P", "-m", "kernelfactory.agents.mutator"]
+        parent = str(workplace.assignment.parent)
+        argv = [sys.executable, "-P", "-m", "kernelfactory.agents.mutator", "--parent", parent]
         if self.seed is not None:
             argv += ["--seed", str(self.seed + workplace.assignment.attempt)]
         done = workplace.run(argv, seconds=limits.seconds)

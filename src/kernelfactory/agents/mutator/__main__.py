@@ -7,6 +7,7 @@ import random
 import sys
 
 from kernelfactory.agents.mutator.cage import Attempt, CageError
+from kernelfactory.model import BadIntake
 
 SLICE = 8.0
 """Seconds that an attempt searches when nothing worthwhile comes up sooner."""
@@ -16,10 +17,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m kernelfactory.agents.mutator")
     parser.add_argument("--seconds", type=float, default=SLICE, help="how long to search, at most")
     parser.add_argument("--seed", type=int, help="for the same dice again; otherwise they are the system's")
+    parser.add_argument("--parent", type=int, help="the attempt whose result the files are, for the notes")
     options = parser.parse_args()
     try:
-        report = Attempt.here().work(options.seconds, random.Random(options.seed))
-    except CageError as error:
+        report = Attempt.here(options.parent).work(options.seconds, random.Random(options.seed))
+    except (CageError, BadIntake) as error:
         print(error, file=sys.stderr)
         return 2
     print(f"{report.tries} tries, best {report.best}, {report.ended}")

@@ -4,15 +4,15 @@ Everything it reads there may be hostile; nothing that it reads is run."""
 from __future__ import annotations
 
 import json
-import os
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from kernelfactory import files
 from kernelfactory.agents.mutator import notes
 from kernelfactory.agents.mutator.search import NoMore, Report, Search, Sources, Task, Trial
 from kernelfactory.agents.mutator.syntax import MAX_SOURCE, Code, grammar_for
@@ -31,8 +31,8 @@ class Socket:
     """The attempt's own socket."""
 
     token: str
+    seconds: float
     path: str = ".kf/desk.sock"
-    seconds: float = 120.0
 
     def ask(self, verb: str, quick: bool) -> dict[str, Any]:
         """Raises NoMore when the desk refuses, or isn't there any longer."""
@@ -47,25 +47,26 @@ def trial_of(answer: Mapping[str, Any], quick: bool) -> Trial:
     reason = str(answer.get("reason") or answer.get("reason_code") or "not accepted")
     fine = answer.get("ok") is True if quick else answer.get("verdict") == "accepted"
     figure = answer.get("figure") if quick else answer.get("score")
-    if not fine or isinstance(figure, bool) or not isinstance(figure, (int, float)):
-        return Trial(None, notes.plain(reason))
-    return Trial(float(figure))
+    number = _number(figure)
+    return Trial(number) if fine and number is not None else Trial(None, notes.plain(reason))
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, or None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def read_sources(folder: Path, globs: Sequence[str]) -> dict[str, Code]:
-    """The files under `folder` that may be edited and are in a language known here, by path."""
-    found: dict[str, Code] = {}
-    for here, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in {".kf", ".git", "__pycache__"})
-        for name in sorted(names):
-            path = (Path(here) / name).relative_to(folder).as_posix()
-            grammar = grammar_for(path)
-            if grammar is None or not any(fnmatchcase(path, glob) for glob in globs):
-                continue
-            whole = Path(here) / name
-            if whole.is_file() and not whole.is_symlink() and whole.stat().st_size <= MAX_SOURCE:
-                found[path] = Code(whole.read_bytes(), grammar)
-    return found
+    """The files under `folder` that may be edited and are in a language known here, by path. Raises BadIntake when one
+    of them is no regular file."""
+    found = files.read_tree(folder, globs)
+    known = ((path, data, grammar_for(path)) for path, data in sorted(found.items()) if len(data) <= MAX_SOURCE)
+    return {path: Code(data, grammar) for path, data, grammar in known if grammar is not None}
 
 
 def read_donors(folder: Path, globs: Sequence[str]) -> dict[str, list[Code]]:
@@ -80,14 +81,17 @@ def read_donors(folder: Path, globs: Sequence[str]) -> dict[str, list[Code]]:
 
 @dataclass
 class Attempt:
-    """One attempt in the current folder."""
+    """One attempt in the current folder. `parent`: the attempt whose result the files are, where that is known."""
 
     folder: Path
     assignment: Mapping[str, Any]
     desk: Socket
+    parent_score: float
+    seconds: float
+    parent: int | None = None
 
     @classmethod
-    def here(cls) -> Attempt:
+    def here(cls, parent: int | None = None) -> Attempt:
         """Raises CageError when this folder is no workspace."""
         try:
             assignment = json.loads(Path(".kf/assignment.json").read_text("utf-8"))
@@ -96,10 +100,13 @@ class Attempt:
             raise CageError(f"this folder is no workspace: {error}") from error
         if not isinstance(assignment, dict):
             raise CageError("this folder is no workspace: .kf/assignment.json isn't an object")
-        return cls(Path(), assignment, Socket(token))
+        score, seconds = _number(assignment.get("parent_score")), _number(assignment.get("seconds"))
+        if score is None or seconds is None or not isinstance(assignment.get("editable"), list):
+            raise CageError("this folder is no workspace: .kf/assignment.json lacks parent_score, seconds or editable")
+        return cls(Path(), assignment, Socket(token, seconds=max(1.0, seconds)), score, seconds, parent)
 
     def task(self, slice_seconds: float) -> Task:
-        globs = [str(glob) for glob in self.assignment.get("editable", [])]
+        globs = [str(glob) for glob in self.assignment["editable"]]
         sources = read_sources(self.folder, globs)
         if not sources:
             raise CageError("none of the editable files is Python or C: this agent can't work on them")
@@ -107,9 +114,9 @@ class Attempt:
         earlier = notes.read(brief.read_text("utf-8", "replace")) if brief.is_file() else {}
         return Task(
             sources=sources,
-            parent_score=float(self.assignment["parent_score"]),
+            parent_score=self.parent_score,
             smaller_is_better=self.assignment.get("goal") != "max",
-            seconds=min(slice_seconds, 0.8 * float(self.assignment.get("seconds", slice_seconds))),
+            seconds=min(slice_seconds, 0.8 * self.seconds),
             donors=read_donors(self.folder / ".kf" / "inspirations", globs),
             earlier=earlier,
         )
@@ -128,7 +135,7 @@ class Attempt:
 
     def note(self, report: Report) -> None:
         metric = notes.plain(str(self.assignment.get("metric", "")))
-        (self.folder / NOTES).write_text(notes.write(report, float(self.assignment["parent_score"]), metric), "utf-8")
+        (self.folder / NOTES).write_text(notes.write(report, self.parent_score, metric, self.parent), "utf-8")
 
     def work(self, slice_seconds: float, rng: Random) -> Report:
         """Leaves the best measured program and the notes in the folder."""

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from kernelfactory.agents.mutator.operators import OPERATORS, Tally
@@ -21,7 +22,7 @@ _MOST = 1_000.0
 def read(brief: str) -> dict[str, Tally]:
     """Sums what earlier notes of this agent say about its operators; every number clamped, everything else ignored."""
     found: dict[str, Tally] = {}
-    for match in list(_LINE.finditer(brief))[:_MOST_LINES]:
+    for match in islice(_LINE.finditer(brief), _MOST_LINES):
         for name, tally in _figures(match[1]).items():
             found[name] = found.get(name, Tally()) + tally
     return found
@@ -54,14 +55,16 @@ def _clamped(number: float) -> float:
         return 0.0
 
 
-def write(report: Report, parent_score: float, unit: str) -> str:
-    """progress.md: for people and agents to read, and one line for the next attempt of this agent."""
+def write(report: Report, parent_score: float, unit: str, parent: int | None = None) -> str:
+    """progress.md: for people and agents to read, and one line for the next attempt of this agent.
+    `parent`: the attempt built on; 0 is the starting program."""
     best = "nothing better than the parent was found"
     if report.best is not None:
         best = f"{_show(parent_score)} -> {_show(report.best)} {unit}"
     lines = [
         "# Syntax-tree edits: what was tried",
         "",
+        *([] if parent is None else [f"Built on {f'attempt {parent}' if parent else 'the starting program'}.", ""]),
         f"Result: {best}. {report.tries} programs tried, {report.measured} of them measured in full; "
         f"{report.drifted} edits that made no difference were kept. It ended because: {report.ended}.",
         "",
@@ -110,4 +113,4 @@ def plain(text: str) -> str:
 
 
 def _show(figure: float) -> str:
-    return f"{figure:.0f}" if float(figure).is_integer() else f"{figure:.6g}"
+    return f"{figure:.0f}" if float(figure).is_integer() and abs(figure) < 1e15 else f"{figure:.6g}"

@@ -17,6 +17,8 @@ DRIFT = 0.4
 """How often an edit that changes nothing in the figure is kept."""
 WORTHWHILE = 0.01
 """A gain of this share of the parent's score ends the attempt: others go on from there."""
+DRY = 2_000
+"""So many proposals in a row that are no program, or were tried already, end the attempt."""
 
 
 class Trial(NamedTuple):
@@ -103,8 +105,9 @@ class Search:
         self.sources = self.safe = self.task.sources
         self.chooser = Chooser(self.task.earlier)
         self.seen = {self._key(self.sources)}
-        self.figure = self.base = self.best = self.task.parent_score
+        self.figure = self.safe_figure = self.best = self.task.parent_score
         self.start = self.clock()
+        self.dry = 0
 
     def run(self) -> tuple[Sources, Report]:
         """Searches until a worthwhile gain or the end of the time; the sources that come back are the best measured
@@ -112,7 +115,9 @@ class Search:
         try:
             self._base()
             while not self._over() and not self._step():
-                pass
+                if self.dry >= DRY:
+                    self.report.ended = "nothing new was found to try"
+                    break
             if self.report.best is None and self.sources is not self.safe:
                 self._confirm_drift()
         except NoMore as why:
@@ -130,7 +135,7 @@ class Search:
             base = Trial(None)
         self.quick = base.figure is not None
         if base.figure is not None:
-            self.figure = self.base = base.figure
+            self.figure = self.safe_figure = base.figure
 
     def _over(self) -> bool:
         return self.clock() - self.start > self.task.seconds
@@ -138,6 +143,7 @@ class Search:
     def _step(self) -> bool:
         """Tries one proposal; True: the attempt has reached something worth handing in."""
         proposal = self._propose()
+        self.dry = self.dry + 1 if proposal is None else 0
         if proposal is None:
             return False
         self.report.tries += 1
@@ -167,10 +173,8 @@ class Search:
             self.report.count(proposal.operators, Tally(1, 1, 0))
             if trial.figure != self.best:
                 self._back()
-            elif self.rng.random() < DRIFT or self.quick:
-                self._drift(proposal)
-                self.safe = proposal.sources
-                self.figure = after
+            elif (self.rng.random() < DRIFT or self.quick) and self._drift(proposal):
+                self.safe, self.figure, self.safe_figure = proposal.sources, after, after
             return False
         self.report.count(proposal.operators, Tally(1, 1, 1))
         self._keep(proposal, trial.figure, (before, after))
@@ -181,7 +185,7 @@ class Search:
         self.report.kept.append(Kept(names, proposal.where, self.best, score, False))
         self.sources = self.safe = proposal.sources
         self.best = self.report.best = score
-        self.figure = quick[1] if self.quick else score
+        self.figure = self.safe_figure = quick[1] if self.quick else score
         if self._gain() >= WORTHWHILE:
             self.report.ended = "a worthwhile gain"
         self.changed(self.report)
@@ -189,17 +193,17 @@ class Search:
     def _gain(self) -> float:
         return abs(self.task.parent_score - self.best) / max(abs(self.task.parent_score), 1e-12)
 
-    def _drift(self, proposal: Proposal) -> None:
-        """An edit that makes no difference stays, unless it makes the text much longer."""
-        if _length(proposal.sources) < 1.5 * _length(self.sources):
+    def _drift(self, proposal: Proposal) -> bool:
+        """An edit that makes no difference stays, unless it makes the text much longer. True: it stays."""
+        stays = _length(proposal.sources) < 1.5 * _length(self.sources)
+        if stays:
             self.report.drifted += 1
             self.sources = proposal.sources
+        return stays
 
     def _back(self) -> None:
         """The small try had said better and was wrong: what has drifted since the last sound program isn't trusted."""
-        self.sources = self.safe
-        if self.quick and self.report.best is None:
-            self.figure = self.base
+        self.sources, self.figure = self.safe, self.safe_figure
 
     def _confirm_drift(self) -> None:
         trial = self.measure(self.sources, False)
@@ -235,8 +239,8 @@ class Search:
         return Proposal(sources, tuple(names), "; ".join(places))
 
     @staticmethod
-    def _key(sources: Sources) -> int:
-        return hash(tuple(code.tokens for code in sources.values()))
+    def _key(sources: Sources) -> tuple[tuple[bytes, ...], ...]:
+        return tuple(code.tokens for code in sources.values())
 
 
 def _length(sources: Sources) -> int:

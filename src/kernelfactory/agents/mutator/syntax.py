@@ -105,7 +105,9 @@ class Code:
 
     @cached_property
     def loops(self) -> tuple[Node, ...]:
-        return tuple(node for node in self.nodes if node.type in self.grammar.loops)
+        """In order of the text; where layout is grammar, without those whose body shares the header's line."""
+        found = [node for node in self.nodes if node.type in self.grammar.loops]
+        return tuple(node for node in found if (body := body_of(node)) is None or _on_own_lines(self, body[1]))
 
     @cached_property
     def tokens(self) -> tuple[bytes, ...]:
