@@ -77,7 +77,7 @@ def check(folder: Path, answered: list[tuple[int, int, float, str]]) -> None:
     """Raises AssertionError unless the record holds what was answered, once, and agrees with itself and the trees."""
     with sqlite3.connect(f"file:{folder / 'record.db'}?mode=ro", uri=True) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        rows = db.execute("SELECT attempt, number, score, tree FROM measurement WHERE purpose <> 'seed'").fetchall()
+        rows = db.execute("SELECT attempt, number, score, tree FROM measurement WHERE attempt > 0").fetchall()
         for line in answered:
             assert rows.count(line) == 1, f"answered to an agent, and {rows.count(line)} times in the record: {line}"
         assert len({(attempt, number) for attempt, number, *_ in rows}) == len(rows), "a measurement is there twice"
@@ -89,12 +89,19 @@ def check(folder: Path, answered: list[tuple[int, int, float, str]]) -> None:
         assert sorted(ends) == [(number,) for number in attempts[1:]], "an attempt ended twice, or never"
         tally = db.execute("SELECT attempts, measurements FROM tally").fetchone()
         assert tally == (len(attempts) - 1, len(rows)), "the tally and the rows disagree"
-        named = db.execute('SELECT DISTINCT tree, "commit" FROM measurement WHERE "commit" IS NOT NULL').fetchall()
+        first = db.execute("SELECT attempt, tree FROM measurement WHERE purpose IN ('screen', 'confirm')").fetchall()
+        assert len(set(first)) == len(first), "one snapshot was counted twice"
+        finished = db.execute("SELECT attempt, score, notes FROM attempt WHERE \"end\" = 'finished'").fetchall()
+        for number, score, notes in finished:
+            assert score == float(notes.rpartition(" ")[2]), f"what attempt {number} handed in is not its result"
+        named = db.execute('SELECT DISTINCT tree, "commit", score FROM measurement WHERE "commit" <> \'\'').fetchall()
         best = db.execute('SELECT "commit" FROM attempt WHERE confirmed = 1 ORDER BY score, attempt LIMIT 1').fetchone()
     db.close()
     trees = Trees(folder / "trees.git")
-    assert all(trees.exists(commit) for _, commit in named), "a row names a commit that is not there"
-    assert len({tree for tree, _ in named}) == len(named), "one program was stored twice"
+    assert all(trees.exists(commit) for _, commit, _ in named), "a row names a commit that is not there"
+    assert len({tree for tree, *_ in named}) == len({commit for _, commit, _ in named}), "one program was stored twice"
+    for tree, commit, score in named:
+        assert float(trees.read(commit)["number.txt"]) == score, f"a wrong verdict on {tree}"
     words = ["git", "-C", str(folder / "trees.git"), "fsck", "--strict"]
     git = subprocess.run(words, capture_output=True, text=True, check=False)
     assert git.returncode == 0, git.stderr
@@ -107,9 +114,11 @@ def check(folder: Path, answered: list[tuple[int, int, float, str]]) -> None:
 
 @pytest.mark.parametrize("window", WINDOWS)
 def test_killed_in_a_window(experiment: Experiment, window: str) -> None:
-    run = experiment.start(50, window, 4)
-    out, _ = run.communicate(timeout=120)
-    assert run.returncode == -signal.SIGKILL, out
+    """The first time that it is passed, and in the run that goes on the third time."""
+    for times in (1, 3):
+        run = experiment.start(50, window, times)
+        out, _ = run.communicate(timeout=120)
+        assert run.returncode == -signal.SIGKILL, out
     before = experiment.answered()
     out = experiment.finish()
     if window == "after-submit":
@@ -149,7 +158,7 @@ def test_killed_at_fifty_random_moments(experiment: Experiment) -> None:
 
 
 def test_a_killed_ruler_is_replaced(experiment: Experiment) -> None:
-    run = experiment.start(400)
+    run = experiment.start(50)
     killed = seen = 0
     while run.poll() is None and killed < 3:
         answered, found = len(experiment.answered()), rulers(run.pid)
@@ -201,7 +210,19 @@ def test_the_check_sees_what_it_must(experiment: Experiment, tmp_path: Path) -> 
         shutil.rmtree(copy)
 
 
+ROW = [
+    *("purpose", "at", "tree", '"commit"', "verdict", "score", "measures", "flags", "instruments", "seconds", "jail"),
+    *("trust", "ruler_backend", "ruler_digest", "inputs", "confirmed"),
+]
+AGAIN = f"""
+INSERT INTO measurement (attempt, number, {", ".join(ROW)})
+SELECT attempt, 90, {", ".join(ROW)} FROM measurement WHERE attempt = 2 AND number = 2"""
+
 FAULTS = {
+    f"{AGAIN}; UPDATE tally SET measurements = measurements + 1": "counted twice",
+    AGAIN: "disagree",
+    "UPDATE attempt SET score = score + 1 WHERE attempt = 3": "is not its result",
+    "UPDATE measurement SET score = score - 1 WHERE attempt = 3 AND number = 4": "a wrong verdict",
     "DELETE FROM measurement WHERE attempt = 2 AND number = 2": "0 times in the record",
     "UPDATE measurement SET score = score - 1 WHERE attempt = 2 AND number = 2": "0 times in the record",
     "UPDATE attempt SET state = 'claimed', outcome = NULL, ended_at = NULL WHERE attempt = 3": "never settled",

@@ -1,4 +1,5 @@
-"""An agent that keeps its own log, outside the experiment, of every measurement that was answered. `logged@LOG`."""
+"""An agent that keeps its own log, outside the experiment, of every measurement that was answered, and hands in one
+more number that it did not measure, its best. `logged@LOG`."""
 
 from __future__ import annotations
 
@@ -24,14 +25,15 @@ class Logged:
         self.model = model
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
-        attempt = workplace.assignment.attempt
+        first, file = 900 - 10 * workplace.assignment.attempt % 700, Path(workplace.folder, "number.txt")
         for number in range(TRIES):
-            Path(workplace.folder, "number.txt").write_text(f"{900 - 10 * attempt % 700 + number}")
+            file.write_text(f"{first + number}")
             answer = workplace.measure()
             facts = [answer[key] for key in ("attempt", "measurement", "score", "tree")]
             log = os.open(str(self.model), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             os.write(log, json.dumps(facts).encode() + b"\n")
             os.fsync(log)
             os.close(log)
-        Path(workplace.folder, "progress.md").write_text(f"attempt {attempt}: tested {TRIES} numbers")
+        file.write_text(f"{first - 1}")
+        Path(workplace.folder, "progress.md").write_text(f"{TRIES} measured, handed in: {first - 1}")
         return Usage(seconds=0.0)
