@@ -8,7 +8,7 @@ lock() { # lock OUT [uv arguments…]; further requirements on stdin
     local out=$1
     shift
     uv pip compile "$@" - --universal --python-version 3.11 --generate-hashes \
-        --no-emit-index-url --no-annotate --no-header --quiet --upgrade --output-file "$out"
+        --no-strip-extras --no-emit-index-url --no-annotate --no-header --quiet --upgrade --output-file "$out"
 }
 
 echo 'setuptools>=77' | lock requirements.lock pyproject.toml
