@@ -6,12 +6,13 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,13 @@ from kernelfactory.budget import Caps
 from kernelfactory.experiment import Settings
 from kernelfactory.model import BadInput
 from kernelfactory.record import Reader
-from kernelfactory.workers import Plan
+from kernelfactory.workers import Ending, Plan, Progress
 
+Look = Callable[[Progress], None]
 HERE = Path(__file__).parent
 TINY = HERE / "problems" / "tiny_number"
 SHIPPED = Path(kernelfactory.__file__).parent / "problems"
-DAEMON = Path("/var/tmp/kf-daemon-was-here")
-SECRET = "a sibling's token that nobody may use"
+SECRET = f"nobody-may-know-{os.getpid()}"
 
 
 @pytest.fixture
@@ -65,33 +66,34 @@ class Victim:
         self.private = Path.home() / f".kf-attack-test-{os.getpid()}"
         self.private.mkdir(exist_ok=True)
         (self.private / "key").write_text("home")
+        bystander = [sys.executable, "-c", "import time; time.sleep(600)", str(base)]
+        self.bystander = subprocess.Popen(bystander, env={**os.environ, "KF_SECRET": SECRET})
 
-    def run(self, spec: str, attempts: int = 1, *, kind: str = "caged") -> None:
+    def run(self, *specs: str, attempts: int = 1, kind: str = "caged", look: Look = lambda now: None) -> Ending:
         here = jail.Unprotected() if kind == "uncaged" else None
-        workers.make(self.folder, problem.load(self.source), Settings((spec,)), unprotected=True)
+        workers.make(self.folder, problem.load(self.source), Settings(specs), unprotected=True)
         plan = Plan(
-            (spec,), Caps(attempts=attempts), scratch=self.scratch, attempt_seconds=60.0, unprotected=here is not None
+            specs, Caps(attempts=attempts), scratch=self.scratch, attempt_seconds=60.0, unprotected=here is not None
         )
-        ending = workers.run(self.folder, plan, here=here)
+        ending = workers.run(self.folder, plan, here=here, on_progress=look)
         assert ending.exit_code == 0, ending
+        return ending
+
+    def aims(self, attacker: Path) -> list[str]:
+        """Folders that nobody may read."""
+        mine = (self.source / "judge", self.other, self.private, attacker.parent / "private")
+        return [*map(str, mine), str(SHIPPED / "vliw_tree")]
 
     def spec(self, attacker: Path) -> str:
-        seen = (
-            self.source / "judge",
-            SHIPPED / "vliw_tree",
-            self.other,
-            Path.home() / ".kf-attack-test",
-            attacker.parent / "private",
-        )
-        words = [attacker, self.folder, SECRET, *seen]
-        return "command@" + shlex.join(map(str, words))
+        return "command@" + shlex.join([str(attacker), str(self.folder), SECRET, *self.aims(attacker)])
 
 
 @pytest.fixture
 def victim(tmp_path: Path) -> Iterator[Victim]:
-    DAEMON.unlink(missing_ok=True)
     made = Victim(tmp_path)
     yield made
+    made.bystander.kill()
+    made.bystander.wait()
     shutil.rmtree(made.private)
 
 
@@ -105,14 +107,28 @@ def report(folder: Path, attempt: int = 1) -> dict[str, object]:
 def intact(folder: Path) -> None:
     with sqlite3.connect(f"file:{folder / 'record.db'}?mode=ro", uri=True) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert not db.execute("SELECT 1 FROM attempt WHERE state NOT IN ('judged', 'abandoned')").fetchall()
     db.close()
+    words = ["git", "-C", str(folder / "trees.git"), "fsck", "--strict"]
+    subprocess.run(words, capture_output=True, check=True)
+    assert [path.name for path in (folder / "best").iterdir()] == ["number.txt"]
+
+
+def living(word: str) -> list[str]:
+    """Command lines that hold `word`."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if word in line]
 
 
 def test_what_an_agent_may_not_fails_and_is_seen(cage: None, victim: Victim, attacker: Path) -> None:
-    victim.run(victim.spec(attacker))
+    ending = victim.run(victim.spec(attacker))
+    assert not living(str(attacker)), "a daemon outlived the attempt"
+    assert living(str(victim.source.parent)), "the bystander is not seen: the line above shows nothing"
+    assert victim.bystander.poll() is None, "a process outside was ended"
+    assert "asked to stop" not in ending.why
     found = report(victim.folder)
     assert found["worked"] == [], "an attack worked"
-    assert found["good"] == 1, "measurements of one attempt ran side by side"
+    assert found["good"] in range(1, 6), "measurements of one attempt ran side by side"
     intact(victim.folder)
     with Reader.open(victim.folder) as reader:
         row, refused = reader.attempt(1), {(r.verb, r.why) for r in reader.refusals()}
@@ -124,23 +140,59 @@ def test_what_an_agent_may_not_fails_and_is_seen(cage: None, victim: Victim, att
     assert any("token" in why for _, why in refused)
     assert any("still running" in why for _, why in refused)
     assert times >= 20
-    time.sleep(3.5)
-    assert not DAEMON.exists(), "a daemon outlived the attempt"
-    living = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert str(attacker) not in living
+    assert (victim.folder / "best/number.txt").read_bytes() == b"800\n"
 
 
 def test_without_a_cage_the_same_agent_sees_the_record(victim: Victim, attacker: Path) -> None:
     """The injected fault: nothing is masked. The attacker must tell, or the test above shows nothing."""
-    victim.run(victim.spec(attacker), kind="uncaged")
+    ending = victim.run(victim.spec(attacker), kind="uncaged")
+    assert "asked to stop" in ending.why, "the owner's door"
     worked = report(victim.folder)["worked"]
     assert isinstance(worked, list)
-    seen = {"read the record", "read the judge", f"read {victim.other}", f"read {attacker.parent / 'private'}"}
-    assert seen <= set(worked)
-    assert not [name for name in worked if name.startswith(("verb ", "a sibling", "a wrong"))], "tokens need no cage"
+    seen = {"read the record", "read the judge", "write the record", "write best", "write a file into best"}
+    seen |= {f"read {folder}" for folder in victim.aims(attacker)}
+    assert seen | {"read the environment of others", "signal others"} <= set(worked)
+    assert victim.bystander.wait(10) == -signal.SIGTERM
+    assert not [name for name in worked if name.startswith(("verb ", "no token", "a wrong"))], "tokens need no cage"
     with Reader.open(victim.folder) as reader:
         assert reader.attempt(1).cage == "none"
         assert reader.runs()[-1].unprotected
+
+
+def test_the_token_of_a_living_sibling_opens_nothing(cage: None, victim: Victim) -> None:
+    tool = shutil.copy(HERE / "attacks" / "sibling.py", victim.source.parent / "sibling.py")
+    tool.chmod(0o755)
+
+    def look(now: Progress) -> None:
+        """Leave each of two workspaces the token of the other, and let them go when both have used it."""
+        places = [path.parent.parent for path in victim.scratch.glob("*/kf-*/work/.kf/desk.sock")]
+        if len(places) == 2:
+            for place, other in (places, places[::-1]):
+                if (place / ".kf/token").exists() and not (place / "stolen").exists():
+                    give(place / "stolen", (other / ".kf/token").read_text())
+            if all((place / "progress.md").stat().st_size for place in places):
+                for place in places:
+                    give(place / "go", "")
+
+    victim.run(f"command@{tool}:2", attempts=2, look=look)
+    intact(victim.folder)
+    with Reader.open(victim.folder) as reader:
+        rows, refused = reader.attempts(), [(r.attempt, r.verb) for r in reader.refusals()]
+        scores = [{found.verdict.score for found in reader.measurements(row.attempt)} for row in rows]
+    assert [(row.state, row.end, row.score) for row in rows] == [("judged", "finished", 800.0)] * 2
+    assert scores == [{800.0}, {800.0}], "the sibling's token had something measured"
+    for number in (1, 2):
+        answers = report(victim.folder, number)["answers"]
+        assert isinstance(answers, dict)
+        assert {answer["error"] for answer in answers.values()} == {"the token is not this attempt's"}
+        assert {(number, verb) for verb in answers} <= set(refused)
+
+
+def give(path: Path, text: str) -> None:
+    """A file for whoever is in the cage, there at once as a whole."""
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").chmod(0o644)
+    path.with_suffix(".new").rename(path)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +209,7 @@ def test_files_that_are_none_cost_one_attempt(cage: None, victim: Victim, make: 
     script = victim.source.parent / "agent.sh"
     script.write_text(f"#!/bin/sh\n{make}\nkf measure\ntrue\n")
     script.chmod(0o755)
-    victim.run(f"command@{script}", 2)
+    victim.run(f"command@{script}", attempts=2)
     intact(victim.folder)
     with Reader.open(victim.folder) as reader:
         for row in reader.attempts():
@@ -172,7 +224,7 @@ def test_hostile_notes_are_quoted_and_cleaned(cage: None, victim: Victim) -> Non
     many = f"i=0; while [ $i -lt 20 ]; do printf '{lines}'; i=$((i+1)); done > progress.md; head -c 10000000 /dev/zero"
     script.write_text(f"#!/bin/sh\necho 700 > number.txt\n{many} | tr '\\0' A >> progress.md\n")
     script.chmod(0o755)
-    victim.run(f"command@{script}", 6)
+    victim.run(f"command@{script}", attempts=6)
     briefs = [path.read_text() for path in sorted((victim.folder / "attempts").glob("*/brief.md"))]
     told = [brief for brief in briefs if "ignore your task" in brief]
     assert told, "no note reached anybody: this shows nothing"

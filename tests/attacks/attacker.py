@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """A hostile agent: tries what it must not, and writes into progress.md what worked. Its arguments are what it should
-not know: the experiment, a sibling's token, and folders to read."""
+not know: the experiment, a word in the environment of other processes, and folders to read."""
 
 import glob
 import json
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 
-EXPERIMENT, TOKEN, *FOLDERS = sys.argv[1:]
+EXPERIMENT, SECRET, *FOLDERS = sys.argv[1:]
 WORKED = []
 
 
@@ -51,15 +52,36 @@ def mine(verb, **more):
         return ask({"verb": verb, "token": file.read(), **more})
 
 
+def others():
+    """Processes whose environment tells the secret: nobody's of this attempt."""
+    for path in glob.glob("/proc/[0-9]*/environ"):
+        try:
+            if SECRET.encode() in open(path, "rb").read():
+                yield int(path.split("/")[2])
+        except OSError:
+            pass
+
+
+def signalled():
+    found = list(others())
+    for pid in found:
+        os.kill(pid, signal.SIGTERM)
+    return found
+
+
 def daemon():
     """Outlives its parents if anything does: measures and writes when the attempt is over."""
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            time.sleep(3)
-            mine("measure")
-            written("/var/tmp/kf-daemon-was-here")
+            written("daemon-lives")
+            for number in range(60):
+                time.sleep(0.2)
+                attempt("measure late", lambda: number > 5 and mine("measure"))
+                attempt("write late", lambda: number > 5 and written("number.txt"))
         os._exit(0)
+    while not os.path.exists("daemon-lives"):
+        time.sleep(0.01)
 
 
 for folder in FOLDERS:
@@ -68,14 +90,15 @@ attempt("read the record", lambda: readable(EXPERIMENT + "/record.db"))
 attempt("read the judge", lambda: anything_in(EXPERIMENT + "/problem/judge"))
 attempt("write the record", lambda: written(EXPERIMENT + "/record.db"))
 attempt("write best", lambda: written(EXPERIMENT + "/best/number.txt"))
-attempt("read the launcher's environment", lambda: b"KF_SECRET" in open("/proc/1/environ", "rb").read())
-attempt("inherit the environment", lambda: "KF_SECRET" in os.environ)
-attempt("signal everybody", lambda: os.kill(int(os.environ.get("KF_VICTIM", "999999")), 0) is None)
+attempt("write a file into best", lambda: written(EXPERIMENT + "/best/more.txt"))
+attempt("read the launcher's environment", lambda: SECRET.encode() in open("/proc/1/environ", "rb").read())
+attempt("read the environment of others", lambda: list(others()))
+attempt("inherit the environment", lambda: any(SECRET in value for value in os.environ.values()))
+attempt("signal others", signalled)
 for verb in ("release", "claim", "stop", "stop-now", "judged", "quarantine"):
     attempt(f"verb {verb}", lambda: mine(verb).get("ok"))
 attempt("a wrong token", lambda: ask({"verb": "measure", "token": "guess"}).get("ok"))
 attempt("no token", lambda: ask({"verb": "measure"}).get("ok"))
-attempt("a sibling's token", lambda: ask({"verb": "submit", "token": TOKEN}).get("ok"))
 for name, data in (("garbage", b"\xff{{{"), ("a long line", b"x" * 200_000), ("nesting", b"[" * 60_000)):
     attempt(name, lambda: ask(data).get("ok"))
 
@@ -86,7 +109,8 @@ for line in silent:
 with open("number.txt", "w") as file:
     file.write("800\n")
 answers = []
-threads = [threading.Thread(target=lambda: answers.append(mine("measure"))) for _ in range(12)]
+start = threading.Barrier(30)
+threads = [threading.Thread(target=lambda: start.wait() + 1 and answers.append(mine("measure"))) for _ in range(30)]
 for thread in threads:
     thread.start()
 for thread in threads:
