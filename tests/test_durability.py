@@ -91,9 +91,10 @@ def check(folder: Path, answered: list[tuple[int, int, float, str]]) -> None:
         assert tally == (len(attempts) - 1, len(rows)), "the tally and the rows disagree"
         first = db.execute("SELECT attempt, tree FROM measurement WHERE purpose IN ('screen', 'confirm')").fetchall()
         assert len(set(first)) == len(first), "one snapshot was counted twice"
-        finished = db.execute("SELECT attempt, score, notes FROM attempt WHERE \"end\" = 'finished'").fetchall()
-        for number, score, notes in finished:
-            assert score == float(notes.rpartition(" ")[2]), f"what attempt {number} handed in is not its result"
+        finished = "SELECT attempt, score, notes, parent_score FROM attempt WHERE \"end\" = 'finished'"
+        for number, score, notes, given in db.execute(finished).fetchall():
+            handed = float(notes.rpartition(" ")[2])
+            assert handed in (score, given), f"what attempt {number} handed in is not its result"  # or its parent again
         named = db.execute('SELECT DISTINCT tree, "commit", score FROM measurement WHERE "commit" <> \'\'').fetchall()
         best = db.execute('SELECT "commit" FROM attempt WHERE confirmed = 1 ORDER BY score, attempt LIMIT 1').fetchone()
     db.close()
