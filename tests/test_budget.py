@@ -53,6 +53,13 @@ def test_nothing_is_exhausted_without_caps() -> None:
     ("caps", "spend", "why", "code"),
     [
         (Caps(attempts=5), Spend(attempts=5), "all 5 attempts are made", 0),
+        (Caps(attempts=1), Spend(attempts=1), "the one attempt is made", 0),
+        (
+            Caps(attempts=2),
+            Spend(attempts=15),
+            "15 attempts are made, and a cap of 2 is a total of the experiment; give a larger one",
+            0,
+        ),
         (Caps(seconds=60), Spend(seconds=61.0), "the time is up (61 of 60 s)", 0),
         (Caps(dollars=10), Spend(dollars=10.0), "the cap of $10.00 is reached ($10.00 spent)", 3),
         (Caps(tokens=1000), Spend(tokens=1500), "the cap of 1,000 tokens is reached (1,500 spent)", 3),
@@ -118,9 +125,10 @@ def test_what_is_held_is_said() -> None:
 
 
 def test_an_estimate_before_anything_ran() -> None:
+    assert estimate(Caps(dollars=5), Spend()).line().startswith("not one whole attempt, each about $10.00")
     guess = estimate(Caps(dollars=100), Spend())
     assert (guess.attempts, guess.measured, guess.warning) == (10, False, None)
-    assert guess.line() == "about 10 attempts, each about $10.00 and 2,000,000 tokens (a guess: none has ended yet)"
+    assert guess.line() == "about 10 attempts, each about $10.00 and 2,000,000 tokens (a guess)"
     assert estimate(Caps(seconds=3600), Spend(), slots=4).attempts == 8
     assert estimate(Caps(), Spend()).line().startswith("no cap on attempts, each about $10.00")
 

@@ -148,7 +148,7 @@ def exhausted(caps: Caps, spend: Spend, reserved: Reserved = NOTHING, typical: T
 def _made(attempts: int, cap: int) -> str:
     if attempts > cap:
         return f"{attempts:,} attempts are made, and a cap of {cap:,} is a total of the experiment; give a larger one"
-    return f"all {cap:,} attempts are made"
+    return f"all {cap:,} attempts are made" if cap > 1 else "the one attempt is made"
 
 
 def _full(cap: float | None, spent: float, held: float, paying: int) -> bool:
@@ -185,7 +185,7 @@ class Estimate:
         """For a person."""
         count = "no cap on attempts" if self.attempts is None else f"about {self.attempts:,} attempts"
         count = count if self.attempts != 0 else "not one whole attempt"
-        basis = "measured here" if self.measured else "a guess: none has ended yet"
+        basis = "measured here" if self.measured else "a guess"
         return f"{count}, each about ${self.dollars:,.2f} and {self.tokens:,} tokens ({basis})"
 
 

@@ -51,6 +51,8 @@ def load(folder: str | Path) -> Problem:
     source = os.path.join(folder, _TOML)
     if not os.path.exists(source):
         raise BadProblem(f"{source}:1: the file is missing; write one as docs/problems.md says, then run kf check")
+    if not os.path.isfile(source):
+        raise BadProblem(f"{source}: {_TOML} must be a file; write one as docs/problems.md says, then run kf check")
     return parse(_read(folder), os.path.realpath(folder))
 
 

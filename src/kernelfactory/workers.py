@@ -22,10 +22,13 @@ from kernelfactory.trees import Trees
 __all__ = ["Ending", "IslandView", "Plan", "Progress", "SlotView", "make", "run", "scratch_folder", "state_folder"]
 
 
-def make(folder: Path, problem: Problem, settings: Settings, *, unprotected: bool = False) -> None:
-    """A new experiment in `folder`; its seed is judged first. Raises BadInput, BadProblem."""
+def make(
+    folder: Path, problem: Problem, settings: Settings, *, unprotected: bool = False, scratch: Path | None = None
+) -> None:
+    """A new experiment in `folder`; its seed is judged first, in `scratch` (None: the state folder). Raises BadInput,
+    BadProblem."""
     refuse_full(folder)
-    with scratch_folder(None) as scratch, Judge(problem, jail.find(unprotected), scratch=scratch) as judge:
+    with scratch_folder(scratch) as root, Judge(problem, jail.find(unprotected), scratch=root) as judge:
         create(folder, judge, settings)
 
 
@@ -38,7 +41,7 @@ def scratch_folder(asked: Path | None) -> Iterator[Path]:
         root.mkdir(parents=True, exist_ok=True, mode=0o711)
     except OSError as error:
         raise BadInput(
-            f"{root}: no scratch folder can be made there ({error.strerror}); give another --scratch"
+            f"{root}: no scratch folder can be made there ({error.strerror}); give another --scratch, or set KF_STATE"
         ) from error
     for base in workspace.leftovers(root):
         workspace.remove(base)

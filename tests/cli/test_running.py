@@ -63,8 +63,8 @@ def test_a_run_on_a_pipe_tells_what_was_reached(kf: Any, steps: Any, tmp_path: P
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert any(line.endswith("best 1,000 points") or "improved: 7 points" in line for line in lines)
-    assert "  best      7 points, 99.3 % lower than the seed's 1,000 (attempt 1)" in lines
-    assert "  program   one/best/" in lines
+    assert "  best          7 points, 99.3 % lower than the seed's 1,000 (attempt 1)" in lines
+    assert "  program       one/best/" in lines
     assert any("resume one" in line for line in lines)
     assert "\x1b" not in done.stdout
     assert (tmp_path / "one" / "best" / "number.txt").read_text() == "7\n"
@@ -89,7 +89,7 @@ def test_a_target_that_is_not_reached_is_exit_1_and_a_resume_can_reach_it(kf: An
     assert missed.returncode == 1, missed.stderr
     reached = kf("resume", "one", "--agent", steps(*better(2)), "--attempts", "9", "--target", "3")
     assert reached.returncode == 0, reached.stderr
-    assert "  best      2 points" in reached.stdout
+    assert "  best          2 points" in reached.stdout
 
 
 def test_resume_takes_the_experiments_own_agents(kf: Any, steps: Any) -> None:
@@ -118,7 +118,7 @@ def test_stop_ends_a_run_from_outside_and_a_second_run_is_refused(
 ) -> None:
     spec = steps({"sleep": 0.2})
     child = started(environment, "run", str(TINY), "--agent", spec, "--dir", "one", cwd=tmp_path)
-    until(lambda: "claimed" in kf("status", "one").stdout)
+    until(lambda: "at work" in kf("status", "one").stdout)
     second = kf("resume", "one", "--agent", spec)
     assert (second.returncode, second.stdout) == (2, "")
     assert "in use" in second.stderr and second.stderr.count("\n") == 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kernelfactory.model import BadInput
 
 if TYPE_CHECKING:
-    from kernelfactory.budget import Caps
+    from kernelfactory.budget import Caps, Spend
     from kernelfactory.progress import Plan
 
 EMBEDDED = "mutator"
@@ -87,8 +87,9 @@ def _ready() -> list[str]:
     return found or [EMBEDDED]
 
 
-def costs(asked: Plan, holding: Caps) -> list[str]:
-    """Refuse agents that may spend money without a cap among `holding`; say what the caps allow. Raises BadInput."""
+def costs(asked: Plan, holding: Caps, spent: Spend) -> list[str]:
+    """Refuse agents that may spend money without a cap among `holding`; say what is left of the caps in attempts as
+    dear as the dearest so far. Raises BadInput."""
     from kernelfactory import agents, budget
 
     found = [(spec, *agents.find(spec)) for spec in asked.agents]
@@ -98,6 +99,24 @@ def costs(asked: Plan, holding: Caps) -> list[str]:
     paid = [(spec, slots) for spec, agent, slots in found if agent.costs_money]
     if not paid:
         return []
-    guess = budget.estimate(holding, budget.Spend(), sum(slots for _, slots in paid))
+    if budget.exhausted(holding, spent):
+        return []  # the run says so, and ends
+    known = budget.Typical(
+        spent.top_dollars or budget.TYPICAL.dollars, spent.top_tokens or budget.TYPICAL.tokens, budget.TYPICAL.seconds
+    )
+    left = _left(holding, spent)
+    guess = budget.estimate(left, budget.Spend(), sum(slots for _, slots in paid), typical=known)
     who = ", ".join(spec for spec, _ in paid)
     return [f"estimate for {who}: {guess.line()}", *([f"note: {guess.warning}"] if guess.warning else [])]
+
+
+def _left(caps: Caps, spent: Spend) -> Caps:
+    """What is left of caps that are not used up."""
+    from kernelfactory.budget import Caps
+
+    return Caps(
+        attempts=None if caps.attempts is None else caps.attempts - spent.attempts,
+        seconds=None if caps.seconds is None else caps.seconds - spent.seconds,
+        dollars=None if caps.dollars is None else caps.dollars - spent.charged(),
+        tokens=None if caps.tokens is None else caps.tokens - spent.tokens,
+    )

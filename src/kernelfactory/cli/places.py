@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import shutil
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from kernelfactory.files import state_folder
@@ -57,12 +59,27 @@ def new_folder(named: Path | None, problem: str) -> Path:
         raise BadInput(f"{str(named)!a}: name a new folder with printable characters only")
     if named is None:
         return _unused(Path("experiments") / f"{problem}-{time.strftime('%Y%m%d-%H%M%S')}")
-    if named.exists() and not named.is_dir():
+    if os.path.exists(named) and not os.path.isdir(named):
         raise BadInput(f"{named} is a file: name a new folder with --dir")
-    if named.is_dir() and any(named.iterdir()):
-        go_on = f", or go on with it: kf resume {named}" if (named / "record.db").exists() else ""
+    if os.path.isdir(named) and any(named.iterdir()):
+        go_on = f", or go on with it: {kf()} resume {shlex.quote(str(named))}" if (named / "record.db").exists() else ""
         raise BadInput(f"{named} is not empty: name a new folder with --dir{go_on}")
     return named
+
+
+def can_be_made(folder: Path, option: str) -> None:
+    """Make a folder with its parents, and take back what was not there. Raises BadInput that names `option`."""
+    missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be made ({error.strerror}): name another place with {option}") from error
+    finally:
+        for place in missing:
+            with suppress(OSError):
+                place.rmdir()
 
 
 def _unused(folder: Path) -> Path:

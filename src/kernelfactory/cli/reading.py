@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kernelfactory.cli.options import Experiment, Json
+from kernelfactory.cli.places import can_be_made, kf
 from kernelfactory.cli.places import experiment as the_experiment
 from kernelfactory.cli.places import shown as path_shown
 from kernelfactory.cli.terminal import (
@@ -47,12 +48,12 @@ def _open(folder: Path | None) -> Reader:
 def status(experiment: Experiment = None, json: Json = False) -> int:
     """Where an experiment stands."""
     with _open(experiment) as reader:
-        now, metric = reader.status(), reader.experiment.metric
+        now, metric, outcomes = reader.status(), reader.experiment.metric, reader.outcomes()
         folder = path_shown(reader.folder)
     if json:
-        document(now)
+        document({**now, "outcomes": outcomes})
         return 0
-    say(*_status_lines(now, metric, folder), "")
+    say(*_status_lines(now, outcomes, metric, folder), "")
     rows = [
         [str(i["island"]), *(number(i[key]) for key in ("candidates", "best", "visits", "stale"))]
         for i in now["islands"]
@@ -68,19 +69,31 @@ def status(experiment: Experiment = None, json: Json = False) -> int:
     return 0
 
 
-def _status_lines(now: dict[str, Any], metric: Metric, folder: str) -> list[str]:
-    best, attempts, spent = now["best"], now["attempts"], now["spent"]
-    counts = ", ".join(f"{number(count)} {state}" for state, count in attempts.items() if count) or "none"
+def _status_lines(now: dict[str, Any], outcomes: dict[str, int], metric: Metric, folder: str) -> list[str]:
+    best, spent = now["best"], now["spent"]
     dollars = money(spent["dollars"]) + (" and more of unknown price" if spent.get("dollars_unknown") else "")
-    ruled = f", {number(now['rejected'])} rejected, {number(now['quarantined'])} quarantined"
     return [
         f"{one_line(now['experiment'])}: {now['state']}" + (f" ({one_line(now['why'])})" if now["why"] else ""),
         f"  folder        {folder}",
         f"  problem       {one_line(now['problem'])}",
         f"  best          {best_line(best, now['baseline'], metric)}",
-        f"  attempts      {counts}",
-        f"  measurements  {number(now['measurements'])}{ruled}",
+        *tally(now, outcomes),
         f"  spent         {dollars}, {number(spent['tokens'])} tokens, {clock(spent['seconds'])} of agents' time",
+    ]
+
+
+def tally(now: dict[str, Any], outcomes: dict[str, int]) -> list[str]:
+    """Attempts by what came of them, and measurements by verdict: the same words wherever they are counted."""
+    words = {"improved": "improved", "equal": "equal", "worse": "worse", "rejected": "rejected",
+             "quarantined": "quarantined", "none": "without a result"}  # fmt: skip
+    states = {"claimed": "at work", "submitted": "being judged"}
+    counts = [(outcomes.get(key, 0), word) for key, word in words.items()]
+    counts += [(now["attempts"][key], word) for key, word in states.items()]
+    ended = ", ".join(f"{number(count)} {word}" for count, word in counts if count)
+    judged = f"{number(now['rejected'])} rejected, {number(now['quarantined'])} quarantined"
+    return [
+        f"  attempts      {number(sum(now['attempts'].values()))}{': ' + ended if ended else ''}",
+        f"  measurements  {number(now['measurements'])}: {judged}",
     ]
 
 
@@ -323,6 +336,7 @@ def best(
     if out is not None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise BadInput(f"{out} is not an empty folder: name another with --out")
+        can_be_made(out, "--out")
         write_tree(out, files)
         where = out
     names = sorted(files)
@@ -336,8 +350,15 @@ def best(
     if json:
         document({**facts, "metric": metric.name, "goal": metric.goal, "folder": str(where.resolve()), "files": names})
     else:
-        say(best_line(facts, baseline, metric), f"  {path_shown(where)}/", *(f"    {one_line(name)}" for name in names))
+        say(best_line(facts, baseline, metric), *_where(where, names))
     return 0 if found.attempt else 1
+
+
+def _where(folder: Path, names: list[str]) -> list[str]:
+    """Where the files of the best program are, or how to have them written."""
+    if not folder.is_dir():
+        return [f"  {path_shown(folder)}/ is gone: {kf()} best --out D writes its files anew"]
+    return [f"  {path_shown(folder)}/", *(f"    {one_line(name)}" for name in names)]
 
 
 def notes(
@@ -352,7 +373,7 @@ def notes(
 
     with _open(experiment) as reader:
         found = reader.notes(reader.lineage(reader.attempt(attempt).attempt) if attempt is not None else None)
-        metric = reader.experiment.metric
+        metric, weak = reader.experiment.metric, [run.trust for run in reader.runs() if run.trust != "judged"]
     if json:
         document(
             [
@@ -361,6 +382,8 @@ def notes(
             ]
         )
         return 0
+    if weak:
+        say(f"{weak[-1].upper()}: {len(weak)} runs were judged without a jail; what they say can be forged", "")
     for note in found:
         say(
             f"── attempt {note.attempt}: {note.outcome}, {score(note.score, metric)} ({one_line(note.agent)})",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shlex
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,8 +32,9 @@ from kernelfactory.cli.terminal import document, one_line, say, warn
 from kernelfactory.model import BadInput
 
 if TYPE_CHECKING:
-    from kernelfactory.budget import Caps
+    from kernelfactory.budget import Caps, Spend
     from kernelfactory.progress import Ending, Plan, Progress
+    from kernelfactory.record import Reader
 
 DEMO_PROBLEM = "vliw_tree"
 
@@ -107,7 +110,7 @@ def resume(  # noqa: PLR0913, PLR0917 - one parameter for each option
     caps = asking.caps(attempts, hours, dollars, tokens)
     specs = tuple(agent or _agents_of(folder))
     plan = asking.plan(specs, caps, target, attempt_minutes, scratch, unprotected)
-    _say_first(asking.costs(plan, _holding(folder, plan)), json)
+    _say_first(asking.costs(plan, *_standing(folder, plan)), json)
     return _go(folder, plan, json)
 
 
@@ -143,15 +146,16 @@ def _agents_of(folder: Path) -> tuple[str, ...]:
 
 def _start(asked: Asked, json: bool, report: bool = False) -> int:
     from kernelfactory import problem, workers
+    from kernelfactory.budget import Spend
     from kernelfactory.experiment import Settings
 
     found = problem.load(problem.find(asked.problem))
     plan = asked.plan
-    _say_first(asking.costs(plan, plan.caps), json)
+    _say_first(asking.costs(plan, plan.caps, Spend()), json)
     folder = places.new_folder(asked.folder, found.name)
+    places.can_be_made(folder, "--dir")
     settings = Settings(plan.agents, asked.policy, asked.islands, asked.seed, plan.caps)
-    with workers.scratch_folder(plan.scratch):  # so that a bad one is told before anything is made
-        workers.make(folder, found, settings, unprotected=plan.unprotected)
+    workers.make(folder, found, settings, unprotected=plan.unprotected, scratch=plan.scratch)
     try:
         return _go(folder, plan, json, report)
     except BadInput:
@@ -192,14 +196,14 @@ def _unmake(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _holding(folder: Path, plan: Plan) -> Caps:
-    """The caps that will hold after a resume."""
+def _standing(folder: Path, plan: Plan) -> tuple[Caps, Spend]:
+    """The caps that will hold after a resume, and what is spent of them."""
     from kernelfactory import budget
     from kernelfactory.floor import old_caps
     from kernelfactory.record import Reader
 
     with Reader.open(folder) as reader:
-        return budget.renewed(old_caps(reader), plan.caps)
+        return budget.renewed(old_caps(reader), plan.caps), reader.spend(time.time())
 
 
 def _say_first(lines: Sequence[str], json: bool) -> None:
@@ -219,11 +223,11 @@ def _report(folder: Path) -> Path:
 
 
 def _summary(folder: Path, ending: Ending, page: Path | None, json: bool) -> None:
-    from kernelfactory.cli.reading import best_line
+    from kernelfactory.cli.reading import best_line, tally
     from kernelfactory.record import Reader
 
     with Reader.open(folder) as reader:
-        now, metric = reader.status(), reader.experiment.metric
+        now, metric, outcomes, more = reader.status(), reader.experiment.metric, reader.outcomes(), _more(reader)
     end = {
         "folder": str(folder.resolve()),
         "best_folder": str(folder.resolve() / "best"),
@@ -232,18 +236,18 @@ def _summary(folder: Path, ending: Ending, page: Path | None, json: bool) -> Non
     if json:
         document({**now, "why": ending.why, **end, "report": str(page.resolve()) if page else None})
         return
-    name = places.shown(folder)
+    improved = bool(now["best"] and now["best"]["attempt"])
     say(
         "",
         f"{ending.state}: {one_line(ending.why)}",
         *_loud(now["best"]),
-        f"  best      {best_line(now['best'], now['baseline'], metric)}",
-        f"  program   {name}/best/",
-        f"  tried     {_tried(now)}",
-        *([f"  report    {places.shown(page)}"] if page else []),
+        f"  best          {best_line(now['best'], now['baseline'], metric)}",
+        f"  program       {places.shown(folder)}/best/",
+        *tally(now, outcomes),
+        *([f"  report        {places.shown(page)}"] if page else []),
         "",
         "next",
-        *_next(folder, ending, page, bool(now["best"] and now["best"]["attempt"])),
+        *_next(shlex.quote(places.shown(folder)), page is None, improved, more),
     )
 
 
@@ -252,17 +256,42 @@ def _loud(best: dict[str, Any] | None) -> list[str]:
     return [] if trust == "judged" else [f"  {trust.upper()}: candidates ran without a jail; a verdict can be forged"]
 
 
-def _next(folder: Path, ending: Ending, page: Path | None, improved: bool) -> list[str]:
+def _next(name: str, report: bool, improved: bool, more: str) -> list[str]:
     """What can be done now, as it can be typed here."""
-    kf, name = places.kf(), shlex.quote(places.shown(folder))
-    rows = [(f"{kf} report {name}", "the whole story on one page")] if page is None else []
+    kf = places.kf()
+    rows = [(f"{kf} report {name}", "the whole story on one page")] if report else []
     rows += [(f"{kf} show {name} --diff", "what the best attempt changed")] if improved else []
-    more = " --hours 8" if ending.state == "finished" else ""
-    rows.append((f"{kf} resume {name}{more}", "go on from here" + (", with a larger cap" if more else "")))
+    rows.append((f"{kf} resume {name}{more}", "go on from here" + (", with more room" if "--" in more else "")))
     width = max(len(command) for command, _ in rows)
     return [f"  {command:<{width}}  {what}" for command, what in rows]
 
 
-def _tried(now: dict[str, Any]) -> str:
-    attempts = sum(now["attempts"].values())
-    return f"{attempts:,} attempts, {now['measurements']:,} measurements ({now['rejected']:,} of them rejected)"
+def _more(reader: Reader) -> str:
+    """What `kf resume` needs besides the folder: larger caps in place of those that are used up (with those that hold
+    beside them, because caps that are given replace the old ones), and the leave to go on without a jail."""
+    from kernelfactory.budget import Caps, exhausted
+    from kernelfactory.floor import old_caps
+
+    caps, spend, runs = old_caps(reader), reader.spend(time.time()), reader.runs()
+    each = {
+        "--attempts": Caps(attempts=caps.attempts),
+        "--hours": Caps(seconds=caps.seconds),
+        "--dollars": Caps(dollars=caps.dollars),
+        "--tokens": Caps(tokens=caps.tokens),
+    }
+    used = {option for option, cap in each.items() if exhausted(cap, spend)}
+    figures = {
+        "--attempts": _doubled(caps.attempts, spend.attempts, "--attempts" in used),
+        "--hours": _doubled(caps.seconds and caps.seconds / 3600, spend.seconds / 3600, "--hours" in used),
+        "--dollars": _doubled(caps.dollars, spend.charged(), "--dollars" in used),
+        "--tokens": _doubled(caps.tokens, spend.tokens, "--tokens" in used),
+    }
+    given = [f" {option} {figure}" for option, figure in figures.items() if figure] if used else []
+    return "".join([*given, " --unprotected" if runs and runs[-1].unprotected else ""])
+
+
+def _doubled(cap: float | None, spent: float, used: bool) -> str | None:
+    """A cap as it can be typed: twice as much where it is used up."""
+    if cap is None:
+        return None
+    return f"{math.ceil(2 * max(cap, spent)):d}" if used else f"{cap:.12g}"

@@ -22,6 +22,8 @@ ARTEFACT = "import os\nwhile True: os.write(int(os.environ['KF_ARTEFACT_FD']), b
 SILENCE = "pass"
 FAILURE = "import os\nos.write(int(os.environ['KF_ARTEFACT_FD']), b'1')\nraise SystemExit(3)"
 
+_RULER = "the ruler of "
+
 PROBES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "an endless build is stopped": (ENDLESS, ("timeout",)),
     "a build that wants 8 GiB is stopped": (MEMORY, ("crashed", "over_limit")),
@@ -51,7 +53,12 @@ def check_problem(problem: Problem, jail: Jail) -> list[Check]:
             return [Check("the ruler loads", False, _words(failed))]
         with judge:
             found = [Check("the ruler loads", True, f"{judge.ruler.backend}, {judge.ruler.digest[:19]}…")]
-            found += [_tried(name, check) for name, check in _checks(judge, jail, Path(scratch))]
+            faults: set[str] = set()
+            for name, check in _checks(judge, jail, Path(scratch)):
+                tried = _tried(name, check)
+                if tried.detail not in faults:  # a fault of the ruler is told once
+                    found.append(tried)
+                faults |= {tried.detail} if tried.detail.startswith(_RULER) else set()
     return found
 
 
@@ -63,8 +70,10 @@ def _tried(name: str, check: Callable[[], tuple[bool, str]]) -> Check:
 
 
 def _words(error: KernelFactoryError) -> str:
-    detail = error.detail if isinstance(error, JudgeFailed) else ""
-    return f"{error}: {detail}" if detail else str(error)
+    if not isinstance(error, JudgeFailed):
+        return str(error)
+    said = str(error).removesuffix("; kf check says more")
+    return f"{said}: {error.detail}" if error.detail else said
 
 
 def _checks(judge: Judge, jail: Jail, scratch: Path) -> Iterator[tuple[str, Callable[[], tuple[bool, str]]]]:

@@ -83,8 +83,10 @@ def _plain(measured: Any) -> dict[str, Any]:
 
 def _fault(error: Exception) -> dict[str, Any]:
     """Which error and where; the error's own words apart, because they may tell of the inputs."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "?"
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    frames += [(error.filename or "?", error.lineno)] if isinstance(error, SyntaxError) else []
+    file, line = next((f for f in reversed(frames) if os.path.dirname(f[0]) == sys.argv[1]), (frames or [("?", 0)])[-1])
+    where = f"{os.path.basename(file)}:{line}"
     return {"fault": f"{type(error).__name__} ({where})"[:200], "detail": str(error)[:500]}
 
 
