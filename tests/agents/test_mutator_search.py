@@ -101,6 +101,47 @@ def test_a_refusal_ends_it_with_what_it_has() -> None:
     assert report.ended == "the attempt is over" and sources["a.py"].source == PROGRAM
 
 
+def test_several_files_are_edited_and_the_others_kept() -> None:
+    sources = {"a.py": Code(PROGRAM, PYTHON), "b.c": Code(LOOPS, C)}
+    touched: set[str] = set()
+    for seed in range(10):
+        given = Task(sources, float(len(PROGRAM + LOOPS)), smaller_is_better=True, seconds=60.0)
+        found, report = search(given, length, seed)
+        assert set(found) == set(sources) and report.best is not None
+        touched |= {path for path in sources if found[path].source != sources[path].source}
+    assert touched == set(sources)
+
+
+def test_more_is_better_where_the_goal_says_so() -> None:
+    given = Task({"a.py": Code(PROGRAM, PYTHON)}, float(len(PROGRAM)), smaller_is_better=False, seconds=900.0)
+    sources, report = search(given, length)
+    assert report.best is not None and len(sources["a.py"].source) > len(PROGRAM)
+
+
+def test_nothing_left_to_try_ends_it() -> None:
+    given = Task({"a.py": Code(b"", PYTHON)}, 1.0, smaller_is_better=True, seconds=1e9)
+    _, report = search(given, lambda sources, quick: Trial(1.0))
+    assert report.ended == "nothing new was found to try"
+
+
+@pytest.mark.parametrize("figure", [float("nan"), float("-inf"), float("inf")])
+def test_figures_that_are_no_figures_gain_nothing(figure: float) -> None:
+    _, report = search(task(seconds=30.0), lambda sources, quick: Trial(figure))
+    assert report.best is None and report.kept == []
+
+
+def test_drift_never_makes_the_text_much_longer_at_once() -> None:
+    lengths: list[int] = []
+
+    def flat(sources: Sources, quick: bool) -> Trial:
+        lengths.append(len(sources["a.py"].source))
+        return Trial(100.0)
+
+    sources, report = search(Task({"a.py": Code(PROGRAM, PYTHON)}, 100.0, True, 100.0), flat)
+    assert report.drifted > 0 and report.best is None, "equal figures may drift and are no gain"
+    assert len(sources["a.py"].source) < 1.5**report.drifted * len(PROGRAM)
+
+
 # ── notes ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -148,8 +189,8 @@ def test_a_reason_is_one_plain_line() -> None:
 # ── what it may not know ─────────────────────────────────────────────────────────────────────────
 
 WORDS = re.compile(
-    r"\b(?:alu|valu|vliw|cycles?|bundles?|scratch|hash\w*stages?|forest|perf_takehome|kernelbuilder|instrs|vload|vstore|"
-    r"multiply_add|vbroadcast|slots?|matmul|lanes?)\b",
+    r"\b(?:v?alu|vliw|cycles?|bundles?|scratch|hash\w*|forest|perf_takehome|kernels?|kernelbuilder|instrs|v?load|v?store|"
+    r"multiply_add|vbroadcast|slots?|matmul|lanes?|batch\w*|rounds|flow|simd|(?<!syntax.)trees?)\b",
     re.IGNORECASE,
 )
 

@@ -26,7 +26,7 @@ OPERATORS: dict[str, tuple[Operator, float]] = {
     "join-loops": (loops.join_loops, 0.7),
     "split-loop": (loops.split_loop, 0.3),
     "repeat": (loops.repeat, 0.3),
-    "jam": (loops.jam, 1.0),
+    "jam": (loops.jam, 2.0),
     "number": (leaves.number, 0.7),
     "operator": (leaves.operator, 0.3),
     "rename": (names.rename, 0.5),

@@ -86,7 +86,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Code:
-    """One source file and its tree."""
+    """One source file and its syntax tree."""
 
     source: bytes
     grammar: Grammar
