@@ -159,7 +159,7 @@ def test_killed_at_fifty_random_moments(experiment: Experiment) -> None:
 
 
 def test_a_killed_ruler_is_replaced(experiment: Experiment) -> None:
-    run = experiment.start(50)
+    run = experiment.start(30)
     killed = seen = 0
     while run.poll() is None and killed < 3:
         answered, found = len(experiment.answered()), rulers(run.pid)
