@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import time
 from collections.abc import Sequence
@@ -47,8 +48,6 @@ def demo(
     json: Json = False,
 ) -> int:
     """A faster kernel in 90 seconds: no key, no network."""
-    import os
-
     from kernelfactory.budget import Caps
     from kernelfactory.progress import Plan
 
@@ -107,6 +106,8 @@ def resume(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     Caps are totals of the experiment; those given replace the old ones, on the record."""
     folder = places.experiment(experiment)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(f"{folder} cannot be written: see to its rights, or go on with a copy of it")
     caps = asking.caps(attempts, hours, dollars, tokens)
     specs = tuple(agent or _agents_of(folder))
     plan = asking.plan(specs, caps, target, attempt_minutes, scratch, unprotected)
