@@ -216,6 +216,17 @@ def test_a_name_that_no_repository_holds_costs_one_attempt(tmp_path: Path) -> No
     assert handed.outcome == "none" and ".gitmodules" in (handed.fault or "")
 
 
+def test_handing_the_parent_back_is_equal_and_doing_nothing_is_none(house: House) -> None:
+    desk = house.desk(Moody())
+    worse = desk.claim(WORKER)
+    desk.measure(worse.token, {"number.txt": b"2000"})
+    seed = {"number.txt": (TINY / "seed/number.txt").read_bytes()}
+    back = desk.submit(worse.token, Work(seed, "", Usage(), "finished"))
+    assert (back.outcome, back.score) == ("equal", 1000.0)
+    idle = desk.claim(WORKER)
+    assert desk.submit(idle.token, Work(seed, "", Usage(), "finished")).outcome == "none"
+
+
 # ── claims ───────────────────────────────────────────────────────────────────────────────────────
 
 

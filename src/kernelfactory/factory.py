@@ -332,12 +332,12 @@ class Factory:
         return handed
 
     def _unmeasured(self, attempt: int, files: Files) -> bool:
-        """Was this tree not judged in this attempt yet? An unchanged parent is not judged again either."""
+        """Was this tree not judged in this attempt yet? A parent that was never touched is not judged again either."""
         record, tree = self.rooms.record, self.assay.tree(files)
         row = record.attempt(attempt)
         seen = {found.verdict.tree for found in record.measurements(attempt)}
         unchanged = row.parent is not None and record.attempt(row.parent).tree == tree
-        return tree not in seen and not unchanged
+        return tree not in seen and (bool(seen) or not unchanged)
 
     def _conclude(self, attempt: int, fault: str | None = None) -> Handed:
         record = self.rooms.record
