@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kernelfactory.files import write_tree
-from kernelfactory.model import Choice, Experiment, Flag, Metric, Ruler, Usage, Verdict, Work
+from kernelfactory.model import Choice, Experiment, Flag, Metric, Ruler, Trust, Usage, Verdict, Work
 from kernelfactory.record import ClaimRow, Crew, Record, Start
 from kernelfactory.trees import Trees
 
@@ -58,7 +58,9 @@ def kf(tmp_path: Path, environment: dict[str, str]) -> Kf:
     return run
 
 
-def verdict(tree: str, score: float | None, *, confirmed: bool = False, flags: tuple[Flag, ...] = ()) -> Verdict:
+def verdict(
+    tree: str, score: float | None, *, confirmed: bool = False, flags: tuple[Flag, ...] = (), trust: Trust = "judged"
+) -> Verdict:
     """A verdict as the judge would give it; without a score a rejection."""
     return Verdict(
         verdict="accepted" if score is not None else "rejected",
@@ -66,8 +68,8 @@ def verdict(tree: str, score: float | None, *, confirmed: bool = False, flags: t
         problem="demo",
         digest="sha256:00",
         tree=tree,
-        jail="bubblewrap",
-        trust="judged",
+        jail="bubblewrap" if trust == "judged" else "none",
+        trust=trust,
         ruler=Ruler("c", "sha256:9f2b11aa"),
         seconds=0.25,
         inputs=64 if confirmed else 8,
@@ -82,36 +84,49 @@ def verdict(tree: str, score: float | None, *, confirmed: bool = False, flags: t
 def experiment(tmp_path: Path) -> Path:
     """Four attempts on two islands: the seed at 100, improved to 80, a rejection, and one with hostile notes that
     is still claimed."""
-    folder = tmp_path / "made"
+    return _made(tmp_path / "made", "judged")
+
+
+@pytest.fixture
+def unprotected(tmp_path: Path) -> Path:
+    """The same, judged without a jail and lived without a cage."""
+    return _made(tmp_path / "open", "unprotected")
+
+
+def _made(folder: Path, trust: Trust) -> Path:
     metric = Metric("cycles", "cycles", "min", None, (("published", 50.0),))
     asked = Experiment("made", "demo", "sha256:00", metric, (), "islands", 2, 7, 1.7e9, ("mutator:2",))
     trees = Trees.create(folder / "trees.git")
     with Record.create(folder, asked) as record:
-        _fill(record, trees)
+        _fill(record, trees, trust)
     write_tree(folder / "problem", PROBLEM)
     (folder / "attempts" / "000001").mkdir(parents=True)
     (folder / "attempts" / "000001" / "brief.md").write_text("# Brief\n\x1b[31mred\n")
     return folder
 
 
-def _fill(record: Record, trees: Trees) -> None:
+def _fill(record: Record, trees: Trees, trust: Trust) -> None:
     crew = (Crew("mutator", None, 2),)
-    run = record.start_run(Start(60.0, "bubblewrap", "judged", "c", "sha256:9f2b11aa", crew=crew), 1.7e9)
+    cage = "bubblewrap" if trust == "judged" else "none"
+    run = record.start_run(Start(60.0, cage, trust, "c", "sha256:9f2b11aa", crew=crew), 1.7e9)
     seed = trees.commit({"program.py": b"a = 1\n"}, message="seed")
-    record.seeded(verdict(seed.tree, 100.0, confirmed=True), 1.7e9, seed.commit)
+    record.seeded(verdict(seed.tree, 100.0, confirmed=True, trust=trust), 1.7e9, seed.commit)
     better = trees.commit(
         {"program.py": b"a = 2\nb = 3\n", "fixed.py": b""}, parents=[seed.commit], message="attempt 1"
     )
-    for number, found in ((1, verdict(better.tree, 80.0, confirmed=True)), (2, verdict(seed.tree, None))):
-        record.claim(_claim(number, run))
+    for number, found in (
+        (1, verdict(better.tree, 80.0, confirmed=True, trust=trust)),
+        (2, verdict(seed.tree, None, trust=trust)),
+    ):
+        record.claim(_claim(number, run, cage))
         measurement = record.add_measurement(number, "screen", found, 1.7e9 + number, commit=better.commit)
         work = Work({}, f"note of {number}\x1b[2J\u202e", Usage(12.5, 1000, 0.25), "finished")
         record.submit(number, work, 1.7e9 + number)
         record.judged(number, "improved" if found.score else "rejected", measurement, 1.7e9 + 13 * number)
-    record.claim(_claim(3, run))
+    record.claim(_claim(3, run, cage))
 
 
-def _claim(number: int, run: int) -> ClaimRow:
+def _claim(number: int, run: int, cage: str) -> ClaimRow:
     choice = Choice(0, number % 2, f"select: weight 0.5 of {number}\x1b[31m")
     return ClaimRow(
         number,
@@ -121,7 +136,7 @@ def _claim(number: int, run: int) -> ClaimRow:
         4e9,
         "mutator",
         "slot 0",
-        "bubblewrap",
+        cage,
         run=run,
         parent_score=100.0,
     )

@@ -115,3 +115,28 @@ def test_outside_a_workspace_and_after_the_run(kf: Any, workspace: Path, tmp_pat
     alone = kf("measure", cwd=workspace)
     assert (alone.returncode, alone.stdout) == (2, "")
     assert alone.stderr.count("\n") == 1 and "nobody answers" in alone.stderr
+
+
+def test_the_last_words_of_a_crashed_build_are_quoted_and_harmless(kf: Any, workspace: Path, desk: Desk) -> None:
+    said = "boom\x1b[31m\nValueError: x\u202e\n"
+    desk.answer = {**REJECTED, "reason": "it ended with status 1", "instruments": {"stderr": said}}
+    done = kf("measure", cwd=workspace)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "rejected: it ended with status 1",
+        "  its own last words:",
+        "  | boom[31m",
+        "  | ValueError: x",
+    ]
+    desk.answer = {**REJECTED, "instruments": {}}
+    assert "last words" not in kf("measure", cwd=workspace).stdout
+    desk.answer = {"quick": True, "ok": False, "figure": None, "reason": "it crashed", "stderr": said}
+    assert "  | ValueError: x\n" in kf("measure", "--quick", cwd=workspace).stdout
+
+
+def test_what_is_handed_in_or_renewed_is_said_in_words(kf: Any, workspace: Path, desk: Desk) -> None:
+    desk.answer = {"attempt": 1, "handed_in": True}
+    assert kf("submit", cwd=workspace).stdout == "handed in: attempt 1\n"
+    desk.answer = {"attempt": 1, "lease_until": 1795522233.873}
+    said = kf("renew", cwd=workspace, env={"TZ": "UTC"}).stdout
+    assert said == "renewed: attempt 1, yours until 12:10:33\n"

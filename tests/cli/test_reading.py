@@ -48,6 +48,7 @@ def test_status_as_json_has_the_contracts_keys(kf: Any, experiment: Path) -> Non
     assert now.keys() >= STATUS
     assert now["best"]["score"] == 80
     assert now["baseline"] == 100
+    assert now["outcomes"] == {"improved": 1, "rejected": 1}
     assert set(now["attempts"]) == {"claimed", "submitted", "judged", "abandoned"}
 
 
@@ -104,7 +105,9 @@ def test_notes_are_shown_clean(kf: Any, experiment: Path) -> None:
     out = kf("notes", "made").stdout
     assert "── attempt 1: improved, 80 cycles (mutator)" in out
     assert "\x1b" not in out and "\u202e" not in out
-    assert [note["attempt"] for note in parsed(kf("notes", "made", "--json"))] == [1, 2]
+    found = kf("notes", "made", "--json")
+    assert [note["attempt"] for note in parsed(found)] == [1, 2]
+    assert '"score": 80,' in found.stdout, "whole scores have no point, here as everywhere"
     assert [note["attempt"] for note in parsed(kf("notes", "made", "--attempt", "1", "--json"))] == [1]
 
 

@@ -187,6 +187,15 @@ def test_judge_says_yes_and_no(kf: Any, tmp_path: Path) -> None:
     assert "1 of 1 published scores reached" in confirmed.stdout
 
 
+def test_judge_quotes_why_a_build_crashed(kf: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "perf_takehome.py").write_text("raise ValueError('boom')\n")
+    done = kf("judge", "vliw_tree", "bad")
+    assert done.returncode == 1
+    assert "[crashed]\n  its own last words:\n  | Traceback" in done.stdout
+    assert "  | ValueError: boom\n" in done.stdout
+
+
 def test_judge_refuses_links(kf: Any, tmp_path: Path) -> None:
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "number.txt").symlink_to("/etc/passwd")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from kernelfactory.cli.options import Json
-from kernelfactory.cli.terminal import document, last_words, number, one_line, say
+from kernelfactory.cli.terminal import document, last_words, loud, number, one_line, say
 from kernelfactory.model import BadInput
 
 _COMPARED = (("best here", "best_here"), ("parent", "parent_score"), ("best of all", "best_score"))
@@ -95,10 +95,13 @@ def _quick_lines(answer: dict[str, Any]) -> list[str]:
 
 def _verdict_lines(answer: dict[str, Any]) -> list[str]:
     """The verdict, what it is compared with, and the instruments."""
+    mark = loud(one_line(str(answer.get("trust") or "judged")))
     if answer.get("score") is None:
-        said = f"{answer.get('verdict')}: {one_line(str(answer.get('reason') or 'no reason given'))}"
+        said = f"{mark}{answer.get('verdict')}: {one_line(str(answer.get('reason') or 'no reason given'))}"
         return [said, *last_words(answer.get("instruments") or {})]
-    first = f"{answer['verdict']}: {_shown(answer['score'])} {answer.get('metric', '')} ({answer.get('goal', '')})"
+    first = (
+        f"{mark}{answer['verdict']}: {_shown(answer['score'])} {answer.get('metric', '')} ({answer.get('goal', '')})"
+    )
     compared = [f"{word} {_shown(answer.get(key))}" for word, key in _COMPARED if answer.get(key) is not None]
     instruments = [
         f"  {one_line(str(key))}: {_shown(value)}" for key, value in (answer.get("instruments") or {}).items()

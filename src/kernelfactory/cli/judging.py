@@ -10,7 +10,7 @@ import typer
 
 from kernelfactory.cli import alarms
 from kernelfactory.cli.options import Json, Problem, Unprotected
-from kernelfactory.cli.terminal import document, last_words, number, one_line, say, table, warn
+from kernelfactory.cli.terminal import document, last_words, loud, number, one_line, say, table, warn
 from kernelfactory.model import BadInput, Metric, Verdict
 
 
@@ -61,11 +61,12 @@ def _seed(found: Any) -> dict[str, bytes]:
 def _lines(verdict: Verdict, metric: Metric) -> list[str]:
     """The verdict for reading."""
     confirmed = " (confirmed)" if verdict.confirmed else ""
+    head = f"{loud(verdict.trust)}{verdict.verdict}: "
     if verdict.score is None:
-        lines = [f"{verdict.verdict}: {one_line(verdict.reason or 'no reason given')} [{verdict.reason_code}]"]
+        lines = [f"{head}{one_line(verdict.reason or 'no reason given')} [{verdict.reason_code}]"]
         lines += last_words(verdict.instruments)
     else:
-        lines = [f"{verdict.verdict}: {number(verdict.score)} {metric.unit} on {verdict.inputs} inputs{confirmed}"]
+        lines = [f"{head}{number(verdict.score)} {metric.unit} on {verdict.inputs} inputs{confirmed}"]
         lines += [f"  {one_line(verdict.reason)}"] if verdict.reason else []
         lines += _references(verdict.score, metric)
         lines += [f"  {one_line(name)}: {value:.4g}" for name, value in verdict.measures.items()]
@@ -73,10 +74,9 @@ def _lines(verdict: Verdict, metric: Metric) -> list[str]:
         f"  flag {one_line(flag.rule)} at {one_line(flag.where)}: {one_line(flag.text, 120)}" for flag in verdict.flags
     ]
     ruled = f"{verdict.ruler.backend} {verdict.ruler.digest.removeprefix('sha256:')[:12]}"
-    trust = verdict.trust if verdict.trust == "judged" else verdict.trust.upper()
     return [
         *lines,
-        f"  {trust} in {verdict.jail}, ruler {ruled}, {verdict.seconds:.2f} s, tree {verdict.tree[:12]}",
+        f"  {verdict.trust} in {verdict.jail}, ruler {ruled}, {verdict.seconds:.2f} s, tree {verdict.tree[:12]}",
     ]
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from kernelfactory.cli import alarms as alarm
 from kernelfactory.cli import chart
 from kernelfactory.cli.alarms import STOPPING, Alarm
-from kernelfactory.cli.terminal import clock, console, gain, money, number, one_line, score
+from kernelfactory.cli.terminal import clock, console, gain, loud, money, number, one_line, score
 
 if TYPE_CHECKING:
     from kernelfactory.progress import IslandView, Progress, SlotView
@@ -62,8 +62,7 @@ class Lines:
         left = f" · {clock(now.left)} left" if now.left is not None else ""
         improved = self._best is not None and now.metric.better(best, self._best)
         if improved:
-            loud = "" if now.trust == "judged" else f"{now.trust.upper()} "
-            self._write(f"{clock(now.elapsed):>7}  {loud}improved: {_best_words(now)}")
+            self._write(f"{clock(now.elapsed):>7}  {loud(now.trust)}improved: {_best_words(now)}")
         elif self._said_at is None or now.elapsed - self._said_at >= LINE_SECONDS:
             self._write(f"{clock(now.elapsed):>7}  {_tally(now)} · best {score(best, now.metric)}{left}")
         else:
@@ -114,14 +113,14 @@ class _Picture:
 def view(now: Progress, width: int, height: int, alarms: Sequence[Alarm] = ()) -> RenderableType:
     """The whole picture, `width` columns wide and at most `height` lines tall (long tables are cut, and say so)."""
     wide = width >= WIDE
-    loud = [_alarm(said) for said in alarms]
-    room = max(7, height - (12 if wide else 14) - len(loud))
+    warned = [_alarm(said) for said in alarms]
+    room = max(7, height - (12 if wide else 14) - len(warned))
     rows = max(len(now.islands), len(now.slots)) if wide else len(now.islands) + len(now.slots)
     chart_rows = min(8, max(3, room - rows))
     left = room - chart_rows
     islands = _islands(now, left if wide else max(2, left - min(len(now.slots), left // 2)))
     slots = _slots(now, left if wide else max(2, left - min(len(now.islands), left // 2)), width - 48 * wide)
-    above = [_head(now, width), *loud, Text(), _best(now), *_curve(now, width, chart_rows), Text()]
+    above = [_head(now, width), *warned, Text(), _best(now), *_curve(now, width, chart_rows), Text()]
     tables: list[RenderableType] = [_beside(islands, slots)] if wide else [islands, Text(), slots]
     return Group(*_cut_to(width, above), *tables, *_cut_to(width, [Text(), *_foot(now)]))
 

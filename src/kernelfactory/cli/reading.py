@@ -16,6 +16,7 @@ from kernelfactory.cli.terminal import (
     colour_diff,
     document,
     gain,
+    loud,
     money,
     number,
     one_line,
@@ -101,11 +102,10 @@ def best_line(best: dict[str, Any] | None, baseline: float | None, metric: Metri
     """The best, and how far it is from the seed, in words."""
     if best is None:
         return "nothing valid yet"
+    head = f"{loud(best.get('trust'))}{score(best['score'], metric)}"
     if not best["attempt"] or baseline is None or best["score"] == baseline:
-        return f"{score(best['score'], metric)} (the seed)"
-    line = f"{score(best['score'], metric)}, {gain(best['score'], baseline)} than the seed's {number(baseline)}"
-    trust = best.get("trust", "judged")
-    return f"{line} (attempt {best['attempt']}{'' if trust == 'judged' else ', ' + trust.upper()})"
+        return f"{head} (the seed)"
+    return f"{head}, {gain(best['score'], baseline)} than the seed's {number(baseline)} (attempt {best['attempt']})"
 
 
 # ── attempts ─────────────────────────────────────────────────────────────────────────────────────
@@ -153,7 +153,9 @@ def _loud(rows: list[dict[str, Any]]) -> list[str]:
     weak = [row for row in rows if row["trust"] not in (None, "judged")]
     free = sum(row["cage"] == "none" for row in rows)
     said = (
-        f"{weak[0]['trust'].upper()}: {len(weak)} results were judged without a jail and can be forged" if weak else ""
+        f"{loud(weak[0]['trust']).strip()}: {len(weak)} results were judged without a jail and can be forged"
+        if weak
+        else ""
     )
     caged = f"UNCAGED: {free} attempts by agents without a cage, who could see everything" if free else ""
     return [line for line in (said, caged) if line]
@@ -251,10 +253,10 @@ def _show_attempt(reader: Reader, attempt: int) -> None:
     )
     came = row.outcome or row.state
     ended = f", ended: {row.end}" if row.end else ""
-    loud = _loud([{"trust": row.trust, "cage": row.cage}])
     say(
-        *loud,
-        f"attempt {attempt}: {came}, {score(row.score, metric)}" + (", confirmed" if row.confirmed else ""),
+        *_loud([{"trust": row.trust, "cage": row.cage}]),
+        f"attempt {attempt}: {loud(row.trust)}{came}, {score(row.score, metric)}"
+        + (", confirmed" if row.confirmed else ""),
         f"  parent    {parent} (island {row.island}, {row.move})",
         f"  reason    {one_line(row.reason)}",
         f"  lineage   {' ← '.join(str(n) for n in reader.lineage(attempt))}",
@@ -383,7 +385,7 @@ def notes(
         )
         return 0
     if weak:
-        say(f"{weak[-1].upper()}: {len(weak)} runs were judged without a jail; what they say can be forged", "")
+        say(f"{loud(weak[-1]).strip()}: {len(weak)} runs were judged without a jail; what they say can be forged", "")
     for note in found:
         say(
             f"── attempt {note.attempt}: {note.outcome}, {score(note.score, metric)} ({one_line(note.agent)})",

@@ -96,6 +96,11 @@ def stamp(epoch: float | None) -> str | None:
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def loud(trust: str | None) -> str:
+    """What stands before anything that was not judged behind a jail; nothing before what was."""
+    return "" if trust in (None, "judged") else f"{trust.upper()} "
+
+
 def last_words(instruments: Mapping[str, Any]) -> list[str]:
     """What a rejected program had written on its standard error, as its own words."""
     said = plain(str(instruments.get("stderr") or "")).strip("\n")
