@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -47,6 +48,7 @@ class House:
         shutil.copytree(TINY, self.source)
         (self.source / "judge/ruler.py").write_text(RULER)
         self.said: list[str] = []
+        self.before: tuple[str, ...] = ()
 
     def make(self) -> None:
         workers.make(self.folder, problem.load(self.source), Settings(policy="greedy"), unprotected=True)
@@ -69,7 +71,7 @@ class House:
         """`kf` as a process, of this installation or of the one in `path`."""
         kept = {**os.environ, "KF_STATE": str(self.base / "state"), "XDG_CACHE_HOME": str(self.base / "cache")}
         environment = {**kept, **({"PYTHONPATH": str(path)} if path else {})}
-        argv = [sys.executable, "-m", "kernelfactory", *map(str, words)]
+        argv = [*self.before, sys.executable, "-m", "kernelfactory", *map(str, words)]
         return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
     def rows(self) -> list[Attempt]:
@@ -151,6 +153,12 @@ def test_the_same_ruler_judges_nothing_again(house: House) -> None:
     assert house.best()[0] == 800.0
 
 
+def without(why: str) -> NoReturn:
+    if "bubblewrap" in os.environ.get("KF_REQUIRE", "").split(","):
+        pytest.fail(f"KF_REQUIRE names bubblewrap: {why}")
+    pytest.skip(why)
+
+
 # ── a weaker trust ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -158,9 +166,7 @@ def test_a_weaker_trust_keeps_the_judged_best_until_it_is_judged(house: House) -
     try:
         here = jail.find()
     except BadInput as error:
-        if "bubblewrap" in os.environ.get("KF_REQUIRE", "").split(","):
-            pytest.fail(f"KF_REQUIRE names bubblewrap: {error}")
-        pytest.skip(f"no jail works here: {error}")
+        without(f"no jail works here: {error}")
     house.make()
     spec = house.scripted(800, 500, 900)
     house.run(spec, 1, here)
@@ -245,3 +251,22 @@ def test_an_unknown_agent_or_bad_cap_changes_nothing(house: House) -> None:
     house.make()
     assert "nobody" in refused(house, agent="nobody")
     assert "target" in refused(house, "--target", "nan")
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_left_alone(house: House) -> None:
+    """In a sandbox that any user may make."""
+    house.make()
+    spec = house.scripted(900, 800)
+    house.run(spec, 1)
+    for binary in jail.binaries():
+        box = [binary, "--die-with-parent", "--bind", "/", "/", "--dev", "/dev"]
+        if subprocess.run([*box, "true"], capture_output=True, check=False).returncode == 0:
+            break
+    else:
+        without("bubblewrap does not work here: no folder can be made read-only for root too")
+    house.before = (*box, "--ro-bind", str(house.folder), str(house.folder))
+    assert "cannot be written" in refused(house)
+    done = house.kf("status", house.folder)
+    assert done.returncode == 0 and "attempts      1: 1 improved" in done.stdout, done
+    house.before = ()
+    assert house.run(spec, 2).exit_code == 0 and house.best()[::2] == (800.0, "800")
