@@ -68,12 +68,14 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A spec made ready: for `process.run` or `process.spawn`, once. Close it when that has started."""
+    """A spec made ready: for `process.run` or `process.spawn`, once. Close it when that has started. `room`: a
+    throw-away folder that may go when it has ended."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     options: Options
     close_fds: tuple[int, ...] = ()
+    room: str | None = None
 
     def __enter__(self) -> Launch:
         return self
@@ -274,7 +276,8 @@ class Bubblewrap:
 
 
 class Unprotected:
-    """Runs a spec as a plain process of this user: limits where they work, a throw-away HOME and /tmp, nothing else.
+    """Runs a spec as a plain process of this user: limits where they work, a throw-away HOME and /tmp (gone when a run
+    has ended; those of spawned processes when this one has), nothing else.
     Places inside are translated to their sources in the command and in the working folder."""
 
     name = "none"
@@ -300,7 +303,7 @@ class Unprotected:
         void = {"nproc", "as"} if sys.platform != "linux" else {"nproc"}  # counts all that the user runs; not on macOS
         limits = {name: value for name, value in _limits(spec).items() if name not in void}
         argv = _limited([outside(word) for word in spec.argv], limits, self._prlimit)
-        return Launch(argv, env, dataclasses.replace(options, cwd=outside(spec.cwd)))
+        return Launch(argv, env, dataclasses.replace(options, cwd=outside(spec.cwd)), room=room)
 
     def run(
         self,
@@ -310,10 +313,13 @@ class Unprotected:
         options: Options = process.PLAIN,
         stop: threading.Event | None = None,
     ) -> Finished:
-        with self.command(spec, options) as made:
+        made = self.command(spec, options)
+        try:
             return process.run(
                 made.argv, env=made.env, seconds=spec.seconds, stdin=stdin, stop=stop, options=made.options
             )
+        finally:
+            shutil.rmtree(made.room or "", ignore_errors=True)
 
     def spawn(self, spec: Spec, *, options: Options = process.PLAIN) -> Child:
         made = self.command(spec, options)

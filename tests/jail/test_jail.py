@@ -127,6 +127,26 @@ def test_descriptors_are_closed_after_a_run(bwrap: Bubblewrap) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+LEAVES = """
+from kernelfactory.jail import Spec, Unprotected
+jail = Unprotected()
+spec = Spec(("sh", "-c", "echo x > $HOME/left; ls -d $HOME"), env={"PATH": "/usr/bin:/bin"})
+room = jail.run(spec).stdout.decode().strip()
+child = jail.spawn(spec)
+other = child.read(len(room) + 1, 30).decode().strip()
+child.kill()
+import os
+print(room != other, os.path.exists(room), os.path.exists(other))
+"""
+
+
+def test_nothing_is_left_of_what_ran_without_a_jail(tmp_path: Path) -> None:
+    env = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}
+    done = process.run([sys.executable, "-c", LEAVES], env=env, seconds=30)
+    assert done.stdout == b"True False True\n", done
+    assert os.listdir(tmp_path) == []
+
+
 def test_limits_without_prlimit(bwrap: Bubblewrap) -> None:
     made = Bubblewrap(bwrap.binary, prlimit=False)
     spec = Spec(("sh", "-c", "ulimit -n; ulimit -p; ulimit -v"), read=interpreter_binds(), env=ENV, memory=1 << 30)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 
 import pytest
 
 from kernelfactory import report
+from kernelfactory.model import Metric
 from kernelfactory.report import page
 from kernelfactory.report.demo import demo
 
@@ -158,3 +160,31 @@ def test_five_thousand_attempts_are_quick(look):
     drawn = seen.page.evaluate(f"() => {{ const t = performance.now(); {click}; return performance.now() - t }}")
     assert loaded < 10 and drawn < 500
     assert seen.quiet(), seen.errors
+
+
+def test_labels_of_the_time_axis_stay_apart(look, make, tmp_path):
+    for elapsed in (47.0, 92.0, 95.0, 130.0, 600.0, 7200.0):
+        made = make().seed(1000.0).start()
+        made.attempt(0, 900.0)
+        made.at += elapsed - 20.0
+        html = report.write([made.end()], tmp_path / "r.html", with_code=False)[0]
+        for width in (500, 1000, 1280):
+            boxes = look(html, width).page.eval_on_selector_all(
+                "[data-chart=scores] text.when", "all => all.map(t => [t.getBBox().x, t.getBBox().width])"
+            )
+            gaps = [after[0] - before[0] - before[1] for before, after in itertools.pairwise(boxes)]
+            assert len(boxes) >= 2 and min(gaps) >= 12, (elapsed, width, boxes)
+
+
+def test_the_references_are_whole_on_a_narrow_screen(look, make, tmp_path):
+    names = (("the naive program that everybody starts with", 950.0), ("a far one", 10.0))
+    made = make(metric=Metric("cycles", "cycles", "min", None, names)).seed(1000.0).start()
+    made.attempt(0, 900.0)
+    html = report.write([made.end()], tmp_path / "r.html", with_code=False)[0]
+    for width in (360, 500, 640):
+        tab = look(html, width).page
+        fits = tab.locator("table.crossings").evaluate(
+            "t => t.parentElement.scrollWidth <= t.parentElement.clientWidth"
+        )
+        heads = tab.eval_on_selector_all("[data-head]", "all => all.map(t => getComputedStyle(t, '::before').content)")
+        assert fits and '"Judge time "' in heads, (width, heads)

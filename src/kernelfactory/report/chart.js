@@ -67,9 +67,16 @@ function scoreChart(host, spec) {
     for (const v of rows)
       root.append(svg("line", { class: "grid", x1: box.l, x2: box.r, y1: y(v), y2: y(v) }),
         svg("text", { x: box.l - 8, y: y(v) + 4, "text-anchor": "end" }, number(v)));
-    const wanted = box.w / 110;
+    const wanted = box.w / 125;
     const columns = state.x === "time" ? timeTicks(box.last, wanted) : niceTicks(0, box.last, wanted).filter(Number.isInteger).map((v) => [v, number(v)]);
-    for (const [v, label] of columns) root.append(svg("text", { x: x(v), y: box.b + 30, "text-anchor": x(v) > box.r - 24 ? "end" : "middle" }, label));
+    let free = -Infinity; // labels that would touch the one before are left out
+    for (const [v, label] of columns) {
+      const end = x(v) > box.r - 24;
+      const left = x(v) - label.length * 6.2 * (end ? 1 : 0.5);
+      if (left < free) continue;
+      free = left + label.length * 6.2 + 20;
+      root.append(svg("text", { class: "when", x: x(v), y: box.b + 30, "text-anchor": end ? "end" : "middle" }, label));
+    }
     root.append(svg("line", { class: "axis", x1: box.l, x2: box.r, y1: box.b + 0.5, y2: box.b + 0.5 }));
   }
 
