@@ -188,6 +188,33 @@ def test_the_token_of_a_living_sibling_opens_nothing(cage: None, victim: Victim)
         assert {(number, verb) for verb in answers} <= set(refused)
 
 
+def test_noise_at_one_door_keeps_nobody_else_from_work(cage: None, victim: Victim) -> None:
+    tool = shutil.copy(HERE / "attacks" / "noisy.py", victim.source.parent / "noisy.py")
+    good = victim.source.parent / "good.sh"
+    good.write_text("#!/bin/sh\nfor n in 700 600 500; do echo $n > number.txt; kf measure || exit 1; done\n")
+    for program in (tool, good):
+        program.chmod(0o755)
+
+    def look(now: Progress) -> None:
+        """Three attempts of the other one ended: enough."""
+        with Reader.open(victim.folder) as reader:
+            ended = sum(row.state == "judged" for row in reader.attempts())
+        if ended == 3:
+            for place in victim.scratch.glob("*/kf-*/work/number.txt"):
+                give(place.parent / "enough", "")
+
+    victim.run(f"command@{tool}", f"command@{good}", attempts=4, look=look)
+    intact(victim.folder)
+    with Reader.open(victim.folder) as reader:
+        rows, refused = reader.attempts(), reader.refusals()
+    noisy = [row for row in rows if "noisy" in (row.model or "")]
+    assert [(row.end, row.score) for row in noisy] == [("finished", 800.0)]
+    assert [(row.end, row.score) for row in rows if row not in noisy] == [("finished", 500.0)] * 3
+    asked = report(victim.folder, noisy[0].attempt)["asked"]
+    assert isinstance(asked, int) and asked > 100, "this was no noise"
+    assert {r.attempt for r in refused} == {noisy[0].attempt} and sum(r.times for r in refused) > 30
+
+
 def give(path: Path, text: str) -> None:
     """A file for whoever is in the cage, there at once as a whole."""
     path.with_suffix(".new").write_text(text)
