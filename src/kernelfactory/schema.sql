@@ -117,6 +117,7 @@ CREATE INDEX attempt_restart ON attempt (island, attempt) WHERE move = 'restart'
 CREATE INDEX attempt_best ON attempt (trust, score, attempt) WHERE confirmed = 1 AND score IS NOT NULL;
 CREATE INDEX attempt_continues ON attempt (continues) WHERE continues IS NOT NULL;
 CREATE INDEX attempt_late ON attempt (late_of) WHERE late_of IS NOT NULL;
+CREATE INDEX attempt_outcome ON attempt (outcome) WHERE outcome IS NOT NULL;
 
 CREATE TABLE measurement (
   measurement INTEGER PRIMARY KEY,
