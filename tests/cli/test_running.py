@@ -217,7 +217,7 @@ def test_doctor_finds_this_machine_well(kf: Any) -> None:
     parts = {item["part"]: item for item in found["findings"]}
     assert {"system", "python", "git", "jail", "C core", "agents", "open files"} <= parts.keys()
     assert done.returncode == (0 if found["healthy"] else 1)
-    assert "mutator" in parts["agents"]["seen"]
+    assert parts["agents"]["seen"].endswith("ready as they are (--agent auto): mutator")
 
 
 def test_clean_removes_what_nobody_holds(kf: Any, experiment: Path, tmp_path: Path) -> None:
@@ -244,6 +244,17 @@ def test_clean_removes_what_nobody_holds(kf: Any, experiment: Path, tmp_path: Pa
     assert answer["bytes"] >= 5000
     assert held.exists() and foreign.exists() and not left.exists()
     assert kf("clean", "made").stdout.startswith("1 workspaces removed")
+
+
+def test_clean_removes_logs_when_it_is_asked_to(kf: Any, experiment: Path) -> None:
+    folder = experiment / "attempts" / "000001"
+    for name in ("agent.log", "judge.log"):
+        (folder / name).write_text("x" * 3000)
+    kept = {path.name for path in folder.iterdir()} - {"agent.log", "judge.log"}
+    assert json.loads(kf("clean", "made", "--json").stdout) == {"removed": [], "bytes": 0}
+    assert kf("clean", "made", "--logs").stdout == "0 workspaces, 2 logs removed, 5.9 KiB freed\n"
+    assert {path.name for path in folder.iterdir()} == kept
+    assert kf("show", "made", "1", "--transcript").stdout.endswith("(empty)\n")
 
 
 def test_report_writes_where_it_is_told(kf: Any, experiment: Path, tmp_path: Path) -> None:

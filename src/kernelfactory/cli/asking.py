@@ -64,7 +64,7 @@ def crew(specs: Sequence[str]) -> tuple[str, ...]:
     """The agents asked for, each of them known; `auto`: those that are ready here. Raises BadInput."""
     from kernelfactory import agents
 
-    wanted = [ready for spec in specs for ready in (_ready() if spec == AUTO else [spec])]
+    wanted = [name for spec in specs for name in (ready() if spec == AUTO else [spec])]
     names = [agents.parse(spec)[:2] for spec in wanted]
     for spec, name in zip(wanted, names, strict=True):
         agents.find(spec)
@@ -73,7 +73,7 @@ def crew(specs: Sequence[str]) -> tuple[str, ...]:
     return tuple(wanted)
 
 
-def _ready() -> list[str]:
+def ready() -> list[str]:
     """Agents that need no word more than their name: they are ready as they are."""
     from kernelfactory import agents
 

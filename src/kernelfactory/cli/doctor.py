@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from kernelfactory.cli import asking
 from kernelfactory.cli.options import Json
 from kernelfactory.cli.terminal import document, one_line, say, size, table
 from kernelfactory.model import KernelFactoryError
@@ -146,9 +147,8 @@ def _agents() -> list[Finding]:
     from kernelfactory import agents
 
     names = agents.known()
-    return [
-        Finding("agents", bool(names), True, ", ".join(names) or "none", "install the package again: pip install -e .")
-    ]
+    seen = f"{', '.join(names)}; ready as they are (--agent auto): {', '.join(asking.ready())}" if names else "none"
+    return [Finding("agents", bool(names), True, seen, "install the package again: pip install -e .")]
 
 
 LOOKS: tuple[Callable[[], list[Finding]], ...] = (_system, _disk, _limits, _jail, _core, _agents)

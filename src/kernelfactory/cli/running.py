@@ -235,7 +235,9 @@ def _summary(folder: Path, ending: Ending, page: Path | None, json: bool) -> Non
         "exit_code": ending.exit_code,
     }
     if json:
-        document({**now, "why": ending.why, **end, "report": str(page.resolve()) if page else None})
+        document(
+            {**now, "outcomes": outcomes, "why": ending.why, **end, "report": str(page.resolve()) if page else None}
+        )
         return
     improved = bool(now["best"] and now["best"]["attempt"])
     say(

@@ -46,9 +46,7 @@ def report(
 
 def clean(
     experiment: Experiment = None,
-    logs: Annotated[
-        bool, typer.Option("--logs", help="Also what agents' processes printed (attempts/*/agent.log).")
-    ] = False,
+    logs: Annotated[bool, typer.Option("--logs", help="Also raw logs (attempts/*/agent.log, judge.log).")] = False,
     json: Json = False,
 ) -> int:
     """Remove leftover workspaces; say how much.
@@ -64,7 +62,8 @@ def clean(
     over = {base for base, state in rows if state in ("judged", "abandoned")}
     roots = sorted({base.parent for base in over if base.parent.is_dir()})
     left = [base for root in roots for base in workspace.leftovers(root) if base in over]
-    printed = sorted(folder.glob("attempts/*/agent.log")) if logs else []
+    names = ("agent.log", "judge.log") if logs else ()
+    printed = sorted(log for name in names for log in folder.glob(f"attempts/*/{name}"))
     freed = sum(_bytes(base) for base in left) + sum(log.stat().st_size for log in printed)
     for base in left:
         workspace.remove(base)
