@@ -7,17 +7,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from kernelfactory import jail, problem, workers
+from kernelfactory.budget import Caps
 from kernelfactory.experiment import Settings
 from kernelfactory.model import BadInput
 from kernelfactory.record import Attempt, Reader
 from kernelfactory.trees import Trees
+from kernelfactory.workers import Plan
 
 TINY = Path(__file__).parent / "problems" / "tiny_number"
 NAP = f"sleep 600.{os.getpid()}"
@@ -206,12 +210,35 @@ def test_one_program_many_times_is_judged_and_stored_once(house: House) -> None:
         found = [m for row in reader.attempts() for m in reader.measurements(row.attempt)]
     mine = [m for m in found if m.verdict.score == 500.0]
     assert len({row.attempt for row in house.rows() if row.score == 500.0}) == 6
-    assert len({m.commit for m in mine}) == len({m.verdict.tree for m in mine}) == 1
+    assert len({m.verdict.tree for m in mine}) == 1
     assert sum(not m.cached for m in mine) <= 3, "what was judged was judged again"
-    assert Trees(house.folder / "trees.git").exists(mine[0].commit or "")
-    refs = subprocess.run(
-        ["git", "-C", str(house.folder / "trees.git"), "for-each-ref", "--format=%(objectname)", "refs/candidates"],
-        capture_output=True, text=True, check=True,
-    ).stdout.split()  # fmt: skip
-    assert len(refs) == len(set(refs)) == 2, "the seed and one program"
+    stored_once(house)
     assert json.loads(house.kf("status", str(house.folder), "--json")[1])["measurements"] == len(found)
+
+
+def test_one_program_measured_in_two_slots_at_once_is_stored_once(house: House) -> None:
+    steps = house.base / "steps.json"
+    steps.write_text(json.dumps([{"write": {"number.txt": "500"}}, {"measure": True}]))
+    both = threading.Barrier(2)
+
+    def window(name: str) -> None:
+        """Nobody writes a row before the other one has what it needs for its own, or cannot have it yet."""
+        if name == "after-commit":
+            with suppress(threading.BrokenBarrierError):
+                both.wait(2.0)
+
+    plan = Plan((f"scripted@{steps}:2",), Caps(attempts=2), scratch=house.scratch, unprotected=True)
+    assert workers.run(house.folder, plan, window=window).exit_code == 0
+    assert [row.score for row in house.rows()] == [500.0, 500.0]
+    stored_once(house)
+
+
+def stored_once(house: House) -> None:
+    """The seed and one more program, each one commit."""
+    with Reader.open(house.folder) as reader:
+        found = [m for row in reader.attempts() for m in reader.measurements(row.attempt)]
+    commits = {m.commit for m in found if m.commit}
+    assert all(Trees(house.folder / "trees.git").exists(commit) for commit in commits)
+    words = ["git", "-C", str(house.folder / "trees.git"), "for-each-ref", "--format=%(objectname)", "refs/candidates"]
+    refs = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    assert len(commits) == 1 and len(refs) == 2, "one program was stored twice"
