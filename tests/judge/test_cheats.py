@@ -63,9 +63,12 @@ def test_a_cheat_gains_nothing(network: Judge, case: Path) -> None:
     text = case.read_text()
     (expected,) = ANSWER.findall(text)
     seed = network.problem.seed["network.py"]
-    started = time.monotonic()
-    verdict = network.screen({"network.py": text.encode() + b"\n" + seed})
-    assert time.monotonic() - started < SECONDS + 2
+    for _ in range(3):
+        started = time.monotonic()
+        verdict = network.screen({"network.py": text.encode() + b"\n" + seed})
+        assert time.monotonic() - started < SECONDS + 5
+        if verdict.reason_code != "timeout" or "HONEST" not in expected:
+            break  # a busy machine can make an honest build late; it is judged again, as the judge itself does
     if verdict.verdict == "accepted":
         assert "HONEST" in expected and verdict.score == 6, expected
     else:
