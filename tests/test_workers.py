@@ -174,6 +174,24 @@ def test_agents_die_with_a_killed_run_and_its_work_is_kept(house: House) -> None
     assert (second.end, second.score) == ("finished", 450.0)
 
 
+def test_agents_without_a_cage_end_with_the_resume_at_the_latest(house: House) -> None:
+    killed = [sys.executable, str(TINY.parent.parent / "durability" / "killed.py"), str(house.folder)]
+    try:
+        for spec, attempts, window in (
+            (house.script(WORKS + NAP), 2, "before-answer"),
+            (house.script("true"), 2, "never"),
+        ):
+            words = [*killed, str(house.scratch), spec, str(attempts), window, "1", "uncaged"]
+            here = {**os.environ, "TMPDIR": str(house.base)}
+            done = subprocess.run(words, capture_output=True, text=True, timeout=60, env=here, check=False)
+            assert done.returncode == (0 if window == "never" else -signal.SIGKILL), done
+        assert not house.alive(), "an agent goes on, unseen, after its run was killed and another one has ended"
+    finally:
+        for pid, line in processes().items():
+            if line == NAP or str(house.base) in line:
+                os.kill(pid, signal.SIGKILL)
+
+
 def test_a_killed_agent_costs_one_attempt(house: House) -> None:
     """The second attempt's agent is killed from outside, after it measured: that is kept, and the run goes on."""
     spec = house.script(WORKS + f"grep -q '\"attempt\": 2,' .kf/assignment.json && exec {NAP}; true")
