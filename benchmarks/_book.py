@@ -6,9 +6,10 @@ import os
 import random
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from kernelfactory.model import Axis, Choice, Experiment, Metric, Ruler, Usage, Verdict, Work
+from kernelfactory.model import Axis, Choice, Experiment, Measurement, Metric, Ruler, Usage, Verdict, Work
 from kernelfactory.record import ClaimRow, Crew, Record, Start
 
 EXPERIMENT = Experiment(
@@ -21,16 +22,24 @@ INSTRUMENTS = {
 
 
 class Writer:
-    """Attempts as a run writes them: claim, two measurements, work handed in, verdict; one in fifty is better."""
+    """Attempts as a run writes them: claim, two measurements, work handed in, verdict; one in fifty is better.
 
-    def __init__(self, folder: Path) -> None:
-        self.record = Record.create(folder, EXPERIMENT)
+    With `like`, the seed's verdict and commit in a record that is there, attempts name that commit and are better than
+    it; without, the record is new and its trees are made up."""
+
+    def __init__(self, folder: Path, like: Measurement | None = None) -> None:
+        self.like = like
+        self.record = Record.open(folder) if like else Record.create(folder, EXPERIMENT)
         self.run = self.record.start_run(START, time.time())
         self.dice = random.Random(5)
-        self.best = 1e6
-        self.record.seeded(self._verdict(1e6, "seed", True), time.time(), "0" * 40)
+        self.best = like.verdict.score or 0.0 if like else 1e6
+        if like is None:
+            self.record.seeded(self._verdict(1e6, "seed", True), time.time(), "0" * 40)
 
     def _verdict(self, score: float, tree: str, confirmed: bool) -> Verdict:
+        if self.like is not None:
+            measured = {name: self.dice.random() for name in self.like.verdict.measures}
+            return replace(self.like.verdict, score=score, tree=tree, confirmed=confirmed, measures=measured)
         return Verdict(
             *("accepted", score, "toy", "sha256:toy", tree, "bubblewrap", "judged", Ruler("c", "sha256:ruler")),
             *(0.01, 8, confirmed),
@@ -51,9 +60,10 @@ class Writer:
         for score in (self.best + 5.0, self.best + (0.0 if better else 1.0)):
             tree = f"{dice.getrandbits(160):040x}"
             verdict = self._verdict(score, tree, better)
-            measurement = record.add_measurement(number, "screen", verdict, now, commit=tree)
+            commit = self.like.commit if self.like else tree
+            measurement = record.add_measurement(number, "screen", verdict, now, commit=commit)
         work = Work({}, "I moved a statement out of the loop. " * 10, Usage(0.5, 0, 0.0), "finished")
-        record.submit(number, work, now, commit=tree, tree=tree)
+        record.submit(number, work, now, commit=commit, tree=tree)
         record.judged(number, "improved" if better else "worse", measurement, now)
         return number
 
