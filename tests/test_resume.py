@@ -270,3 +270,12 @@ def test_a_folder_that_cannot_be_written_is_told_and_left_alone(house: House) ->
     assert done.returncode == 0 and "attempts      1: 1 improved" in done.stdout, done
     house.before = ()
     assert house.run(spec, 2).exit_code == 0 and house.best()[::2] == (800.0, "800")
+
+
+def test_names_left_by_a_killed_run_that_had_our_number_are_in_nobodys_way(house: House) -> None:
+    """In a container every run may have the same process number: what one left half-written must not stop the next."""
+    house.make()
+    for number in range(8):
+        (house.folder / "trees.git" / f"kf-ref-{os.getpid()}-{number}").touch()
+    assert house.run(house.scripted(900), 1).exit_code == 0
+    assert house.best()[::2] == (900.0, "900")
