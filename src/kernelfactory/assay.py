@@ -22,6 +22,9 @@ from kernelfactory.trees import Trees
 TRIES = 3
 """How often an old result is judged anew before bad luck is taken for an answer."""
 
+FRESH = 1000
+"""Commits remembered by tree until a row names them."""
+
 Rank = tuple[int, float]
 """Trust first, then merit: more is better."""
 
@@ -44,19 +47,27 @@ class Rooms:
 
 
 class Assay:
-    """Judges snapshots of one experiment; what would be its best is confirmed at once. Remembers nothing."""
+    """Judges snapshots of one experiment; what would be its best is confirmed at once. No fact is kept here:
+    `_fresh` spares a second commit of a tree whose row is not written yet."""
 
     def __init__(self, rooms: Rooms, population: Population) -> None:
         self.rooms = rooms
         self.metric = rooms.record.experiment.metric
         self._population = population
         self._crowning = threading.Lock()
+        self._stripes = tuple(threading.RLock() for _ in range(256))
+        self._fresh: dict[str, str] = {}
 
     def snapshot(self, attempt: int, files: Files) -> Measurement:
         """Judge, commit, write the row: in this order, so that a row never names what is not there. A tree whose
         verdict is known under this ruler and jail gets that verdict."""
+        tree = self.tree(files)
+        with self._alone(tree):
+            return self._snapshot(attempt, files, tree)
+
+    def _snapshot(self, attempt: int, files: Files, tree: str) -> Measurement:
         rooms = self.rooms
-        known = rooms.record.cached(self.tree(files), rooms.judge.ruler.digest, rooms.judge.jail_name)
+        known = rooms.record.cached(tree, rooms.judge.ruler.digest, rooms.judge.jail_name)
         verdict = known.verdict if known else rooms.judge.screen(files)
         if fresh := not verdict.confirmed and self._would_lead(verdict):
             verdict = self._confirmed(files, verdict)
@@ -138,9 +149,19 @@ class Assay:
     def stored(self, attempt: int, files: Files) -> tuple[str, str]:
         """Commit and tree of `files` on the pristine seed; a tree that is there already is not stored again."""
         record, whole = self.rooms.record, self.whole(files)
-        tree, row = tree_id(whole), record.attempt(attempt)
-        known = row.commit if row.tree == tree else record.stored(tree)
-        return known or self._commit(row, whole), tree
+        tree = tree_id(whole)
+        with self._alone(tree):
+            row = record.attempt(attempt)
+            known = (row.commit if row.tree == tree else None) or record.stored(tree) or self._fresh.get(tree)
+            if known is None:
+                known = self._fresh[tree] = self._commit(row, whole)
+            while len(self._fresh) > FRESH:
+                self._fresh.pop(next(iter(self._fresh)))
+        return known, tree
+
+    def _alone(self, tree: str) -> threading.RLock:
+        """One tree is judged and stored in one slot at a time: the second finds what the first did."""
+        return self._stripes[int(tree[:2], 16)]
 
     def _commit(self, row: Attempt, whole: Files) -> str:
         """A commit, child of the parent's, kept by a ref of its own."""

@@ -20,6 +20,7 @@ from kernelfactory.desk import SOCKET, Lender, Place, control_door
 from kernelfactory.factory import Factory, Handed, NoMore, Worker, attempt
 from kernelfactory.files import free_bytes
 from kernelfactory.model import Assignment, BadInput, KernelFactoryError, Limits, LostClaim, Metric
+from kernelfactory.process import end_within
 from kernelfactory.progress import Ending, IslandView, Plan, Progress, SlotView
 from kernelfactory.record import Crew, Reader, Start
 
@@ -231,6 +232,7 @@ class Floor:
             try:
                 self._follow(recovery.recover(self.factory))
                 for base in workspace.leftovers(self._ground.root):  # of this experiment, whose only run this is
+                    end_within(str(base))
                     workspace.remove(base)
                 self._follow(recovery.under_this_ruler(self.factory))
                 self._watch()

@@ -93,6 +93,14 @@ def living(mark: str) -> Iterator[int]:
             yield int(name)
 
 
+def end_within(folder: str) -> None:
+    """Kill every process of ours that works in `folder` or below: what a run that was killed itself may have left."""
+    for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc/self") else ()):
+        with suppress(OSError):  # gone, or somebody else's
+            if (os.readlink(f"/proc/{name}/cwd") + os.sep).startswith(folder.rstrip(os.sep) + os.sep):
+                os.kill(int(name), signal.SIGKILL)
+
+
 def _members(root: int, mark: bytes) -> set[int]:
     """The living processes of a tree: descendants of `root`, its session, and whoever carries the mark."""
     if not os.path.isdir("/proc/self"):

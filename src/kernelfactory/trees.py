@@ -4,9 +4,9 @@ user's git configuration, and to forget."""
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import re
+import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -68,7 +68,6 @@ class Trees:
         self.folder = Path(folder)
         self._local = threading.local()
         self._lock = threading.RLock()
-        self._names = itertools.count()
         self._repository()
 
     @classmethod
@@ -118,14 +117,15 @@ class Trees:
         with self._lock, _explained(self.folder):
             path = self.folder / ref
             path.parent.mkdir(parents=True, exist_ok=True)
-            beside = self.folder / f"kf-ref-{os.getpid()}-{next(self._names)}"
+            beside = self.folder / f"kf-ref-{secrets.token_hex(8)}"
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
                 os.write(descriptor, f"{commit}\n".encode())
                 os.fsync(descriptor)
+                beside.rename(path)
             finally:
                 os.close(descriptor)
-            beside.rename(path)
+                beside.unlink(missing_ok=True)
             _sync(path.parent)
 
     def resolve(self, ref: str) -> str | None:
