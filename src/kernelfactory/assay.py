@@ -57,6 +57,7 @@ class Assay:
         self._crowning = threading.Lock()
         self._stripes = tuple(threading.RLock() for _ in range(256))
         self._fresh: dict[str, str] = {}
+        self._remembering = threading.Lock()
 
     def snapshot(self, attempt: int, files: Files) -> Measurement:
         """Judge, commit, write the row: in this order, so that a row never names what is not there. A tree whose
@@ -154,10 +155,15 @@ class Assay:
             row = record.attempt(attempt)
             known = (row.commit if row.tree == tree else None) or record.stored(tree) or self._fresh.get(tree)
             if known is None:
-                known = self._fresh[tree] = self._commit(row, whole)
-            while len(self._fresh) > FRESH:
-                self._fresh.pop(next(iter(self._fresh)))
+                known = self._commit(row, whole)
+                self._remember(tree, known)
         return known, tree
+
+    def _remember(self, tree: str, commit: str) -> None:
+        with self._remembering:  # stripes differ, the memory is one
+            self._fresh[tree] = commit
+            while len(self._fresh) > FRESH:
+                del self._fresh[next(iter(self._fresh))]
 
     def _alone(self, tree: str) -> threading.RLock:
         """One tree is judged and stored in one slot at a time: the second finds what the first did."""
