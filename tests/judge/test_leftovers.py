@@ -60,7 +60,8 @@ def test_a_killed_judge_leaves_no_process(make_problem: Any, jail: Any, name: st
     folder = Path(make_problem(name).folder)
     source = str(Path(kernelfactory.__file__).parents[1])
     argv = [sys.executable, "-c", SCRIPT, source, str(folder), cell]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+    around = {**os.environ, "TMPDIR": str(folder.parent)}  # what a killed process cannot clear away
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=around) as running:
         assert running.stdout is not None and running.stdout.readline() == b"ready\n"
         assert until(lambda: len(speaking_of(folder)) >= 2)  # itself, and what it started
         time.sleep(0.2)
