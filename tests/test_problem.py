@@ -81,8 +81,6 @@ CASES = [
     ('["network.py"]', '["*.py"]', 9 + 5, "produce.command", "produce.py is editable too"),
     ('["network.py"]', "[]", 3, "editable", "name at least one file"),
     ('["network.py"]', "7", 3, "editable", "list of texts"),
-    ('"artefact"', '"function"', 4, "kind", "cannot be judged yet"),
-    ('"artefact"', '"command"', 4, "kind", "cannot be judged yet"),
     ('"artefact"', '"wish"', 4, "kind", '"artefact" or "function" or "command"'),
     ('goal = "min"', 'goal = "small"', 9, "metric.goal", '"min" or "max"'),
     ("impossible = 4", "impossible = nan", 10, "metric.impossible", "a number"),

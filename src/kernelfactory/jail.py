@@ -45,8 +45,9 @@ class Spec:
     time on every core); `memory` (bytes) of address space of each process, None for no limit; `processes` counts
     threads too; `files_bytes` bounds each file written, `tmp_bytes` /tmp and /dev/shm each. `hide`: folders of the
     machine that show empty wherever a bind would show them; `rooms`: more empty writable places, like /tmp.
-    `whole`: the view starts from the whole machine, read-only. `uid`: for root, the user to become (None: any).
-    Under root what is bound must be readable by others: the jailed user is nobody special."""
+    `whole`: the view starts from the whole machine, read-only. `alone`: one process of one thread, no more. `uid`: for
+    root, the user to become (None: any). Under root what is bound must be readable by others: the jailed user is
+    nobody special."""
 
     argv: tuple[str, ...]
     read: tuple[Pair, ...] = ()
@@ -63,6 +64,7 @@ class Spec:
     hide: tuple[str, ...] = ()
     rooms: tuple[str, ...] = ()
     whole: bool = False
+    alone: bool = False
     uid: int | None = None
 
 
@@ -183,7 +185,9 @@ class Bubblewrap:
         self._drops = _drops()
         self._next = itertools.count()
         self._prlimit = shutil.which("prlimit", path="/usr/bin:/bin") if prlimit else None
-        self._filter = seccomp.program() if filtered and seccomp.supported() else b""
+        self._filters = (b"", b"")
+        if filtered and seccomp.supported():
+            self._filters = (seccomp.program(), seccomp.program(alone=True))
 
     def command(self, spec: Spec, options: Options = process.PLAIN) -> Launch:
         """Raises OSError for a bind whose source is not there."""
@@ -193,7 +197,7 @@ class Bubblewrap:
         place, moved, binary = self._staged(sources, uid)
         if spec.whole and place and not any(mount.place == place for mount in mounts):
             mounts.append(Mount(place, "hide"))
-        fds = self._filter_pipe()
+        fds = self._filter_pipe(self._filters[spec.alone])
         # LD_… would act on bwrap itself, outside: set it for the command only
         hot = [word for name, value in spec.env.items() if name.startswith("LD_") for word in ("--setenv", name, value)]
         argv = [binary, "--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
@@ -246,11 +250,12 @@ class Bubblewrap:
         binary = moved[home] + self.binary.removeprefix(home) if far_binary else self.binary
         return place, moved, binary
 
-    def _filter_pipe(self) -> tuple[int, ...]:
-        if not self._filter:
+    @staticmethod
+    def _filter_pipe(program: bytes) -> tuple[int, ...]:
+        if not program:
             return ()
         reading, writing = os.pipe()
-        os.write(writing, self._filter)
+        os.write(writing, program)
         os.close(writing)
         return (reading,)
 

@@ -113,9 +113,43 @@ class Produce:
 
 
 @dataclass(frozen=True, slots=True)
+class Answering:
+    """How the jailed candidate of a `function` problem answers calls. `function`: "module:name" under the seed, or a
+    bare "module" whose names are called one by one; or `command`: the problem's own worker (a file of the seed that is
+    not editable). `seconds` bounds one call, `memory` and `answer_bytes` are sizes in bytes, `threads` 1 forbids every
+    further thread and process; `packages`: may it import what is installed beside the factory?"""
+
+    function: str | None = None
+    command: tuple[str, ...] = ()
+    seconds: float = 10.0
+    memory: int = 2 << 30
+    answer_bytes: int = 32 << 20
+    threads: int = 1
+    packages: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluating:
+    """How the user's own evaluator of a `command` problem runs, whole, in the jail: a command that runs a file of
+    judge/. `jump`: a score that is better than the best by more than this factor waits for a person."""
+
+    command: tuple[str, ...]
+    seconds: float = 60.0
+    memory: int = 2 << 30
+    processes: int = 64
+    packages: bool = False
+    jump: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
 class Measure:
-    """Which trusted function measures an artefact ("file:function" under judge/) and on how many inputs;
-    `seconds` bounds one call, `memory` (bytes) the ruler's process. `quick`: function for a quick try, or None."""
+    """Which trusted function measures ("file:function" under judge/; "" for `command` problems) and on how many inputs
+    (pairs of runs when `timed`; whole evaluations for an `evaluator`); `seconds` bounds one call, `memory` (bytes) the
+    ruler's process. `quick`: function for a quick try; `edges`: function for the edge cases of a confirmation.
+
+    `evaluator`: the ruler is an existing `evaluate(program_path)`, its answer's key `score` is the score. `timed`: the
+    score is a speedup over the baseline, with an interval; `clock` says which time. `separate`: judge/confirm/ holds
+    data that only a confirmation sees."""
 
     ruler: str
     screen: int = 8
@@ -123,6 +157,13 @@ class Measure:
     seconds: float = 60.0
     memory: int = 2 << 30
     quick: str | None = None
+    edges: str | None = None
+    evaluator: bool = False
+    score: str = "combined_score"
+    packages: bool = False
+    timed: bool = False
+    clock: Literal["cpu", "wall"] = "cpu"
+    separate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +193,8 @@ class Problem:
     axes: tuple[Axis, ...] = ()
     private: bool = False
     web: bool = True
+    answering: Answering | None = None
+    evaluating: Evaluating | None = None
 
 
 # ── verdicts ─────────────────────────────────────────────────────────────────────────────────────
@@ -160,12 +203,14 @@ class Problem:
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What a ruler answers for a valid artefact. `measures` are the behaviour axes (and may hold more numbers);
-    `instruments` is JSON for the agent's eyes; `flags` are (rule, where, text) for a person's."""
+    `instruments` is JSON for the agent's eyes; `flags` are (rule, where, text) for a person's; `interval` is where a
+    timed score lies, low and high."""
 
     score: float
     measures: Mapping[str, float] = field(default_factory=dict)
     instruments: Mapping[str, Any] = field(default_factory=dict)
     flags: tuple[tuple[str, str, str], ...] = ()
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +233,8 @@ class Ruler:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the judge says of one tree. `score` is None unless accepted or quarantined. `inputs` is how many inputs
-    it was measured on; `confirmed` that it passed the confirmation. `seconds` is judge time, wall."""
+    it was measured on; `confirmed` that it passed the confirmation. `seconds` is judge time, wall. `interval` is where
+    a timed score lies; `screened` the score before a confirmation made it worse, where that must be told apart."""
 
     verdict: Ruling
     score: float | None
@@ -206,6 +252,29 @@ class Verdict:
     measures: Mapping[str, float] = field(default_factory=dict)
     instruments: Mapping[str, Any] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
+    interval: tuple[float, float] | None = None
+    screened: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Duel:
+    """Two programs of a timed problem, timed against each other on fresh pairs: how many times faster the first is,
+    and between what and what."""
+
+    ratio: float
+    low: float
+    high: float
+    pairs: int
+
+    @property
+    def better(self) -> bool:
+        """Is the first shown to be faster?"""
+        return self.low > 1.0
+
+    @property
+    def worse(self) -> bool:
+        """Is the first shown to be slower?"""
+        return self.high < 1.0
 
 
 # ── attempts ─────────────────────────────────────────────────────────────────────────────────────

@@ -69,6 +69,8 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "vhangup": (153, 58),
 }
 CLONE, CLONE3, IOCTL = (56, 220), (435, 435), (16, 29)
+FORKS = ((56, 57, 58), (220,))
+"""clone, and fork and vfork where there are such calls."""
 NEW_NAMESPACES = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}
 TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
 
@@ -97,14 +99,16 @@ def supported(machine: str | None = None) -> bool:
     return (machine or os.uname().machine) in _MACHINES
 
 
-def program(machine: str | None = None) -> bytes:
-    """The filter for this machine's processor (or the named one); KeyError for a processor without a table."""
+def program(machine: str | None = None, *, alone: bool = False) -> bytes:
+    """The filter for this machine's processor (or the named one); KeyError for a processor without a table. `alone`:
+    no further process or thread either."""
     column, arch = _MACHINES[machine or os.uname().machine]
     lines = [_line(_LOAD, _ARCH), _line(_EQUAL, arch, 1, 0), _line(_RETURN, _KILL), _line(_LOAD, _NUMBER)]
     if column == 0:
         lines.append(_when(_AT_LEAST, 0x40000000, _ERRNO | ENOSYS))  # the x32 table
     lines.append(_when(_EQUAL, CLONE3[column], _ERRNO | ENOSYS))  # its flags lie in memory: callers fall back to clone
     lines += [_when(_EQUAL, numbers[column] or 0, _ERRNO | EPERM) for numbers in DENIED.values() if numbers[column]]
+    lines += [_when(_EQUAL, number, _ERRNO | EPERM) for number in (FORKS[column] if alone else ())]
     lines.append(_on_argument(CLONE[column], _ARG0, _when(_ANY_BIT, NEW_NAMESPACES, _ERRNO | EPERM)))
     injections = b"".join(_when(_EQUAL, request, _ERRNO | EPERM) for request in TERMINAL_INJECTION)
     lines.append(_on_argument(IOCTL[column], _ARG1, injections))
