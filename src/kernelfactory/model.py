@@ -160,7 +160,6 @@ class Measure:
     edges: str | None = None
     evaluator: bool = False
     score: str = "combined_score"
-    packages: bool = False
     timed: bool = False
     clock: Literal["cpu", "wall"] = "cpu"
     separate: bool = False

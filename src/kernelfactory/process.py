@@ -210,6 +210,16 @@ class Child:
                     os.close(fd)
             self.over = self.stdin = self.stdout = -1
 
+    def tree(self) -> list[int]:
+        """The living processes below the main one, itself first, each after its parent (Linux; else itself alone)."""
+        found = [self.pid]
+        for pid in found:  # grows meanwhile
+            with suppress(OSError):
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    with open(f"/proc/{pid}/task/{task}/children", "rb", buffering=0) as file:
+                        found += [int(word) for word in file.read().split()]
+        return found
+
     def wait(self, seconds: float) -> int | None:
         """The code of the main process when it ends within `seconds` (its tree is ended then), else None."""
         return self.kill() if self.ended(seconds) else None
@@ -250,6 +260,22 @@ class Child:
             raise Silent("the process did not answer in time")
         if fd not in ready:
             raise Ended("the process ended")
+
+
+def signal_all(pids: Sequence[int], number: int) -> None:
+    """Send a signal to processes of a tree that is being held; those that are gone are no matter."""
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """Processor time that a process has used so far, all its threads, to the nanosecond; None where the system does
+    not say (clock_getcpuclockid(3): the kernel's number for the clock of a process)."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except (OSError, AttributeError, OverflowError):
+        return None
 
 
 def _expendable(pid: int) -> None:

@@ -162,11 +162,17 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("body", "code", "words"), REFUSALS, ids=[case[0][:20] for case in REFUSALS])
 def test_the_ruler_rejects(make_problem: Any, open_judge: Any, body: str, code: str, words: str) -> None:
-    text = ruler("if artefact == b'good': return Measured(5)\n" + body)
+    text = ruler("if artefact != b'1': return Measured(5)\n" + body)
     judge = open_judge(make_problem(ruler=text, toml=(("seconds = 10", "seconds = 1"),)))
     found, reason = rejection(judge.screen({"number.txt": b"1"}))
     assert found == code and words in reason
     assert judge.screen({"number.txt": b"good"}).score == 5
+
+
+def test_a_ruler_that_hangs_on_the_seed_too_is_at_fault(make_problem: Any, open_judge: Any) -> None:
+    judge = open_judge(make_problem(ruler=ruler("time.sleep(60)"), toml=(("seconds = 10", "seconds = 1"),)))
+    with pytest.raises(JudgeFailed, match="fails on the seed too: measuring took longer than 1 seconds"):
+        judge.screen({"number.txt": b"1"})
 
 
 # ── a ruler that fails ───────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,13 @@ from kernelfactory.process import Child, Ended, Silent
 FRAME = struct.Struct(">IQ")
 ANSWER_BYTES = 1 << 20
 PIPE_BYTES = 1 << 20
+RELAY_BYTES = 256 << 20
 START_SECONDS = 60.0
 _HOST = Path(__file__).with_name("ruler_host.py")
+
+
+Relay = Callable[[Mapping[str, Any], bytes], tuple[Mapping[str, Any], bytes]]
+"""What a host wants asked of a candidate's worker, and what came of it."""
 
 
 class JudgeFailed(KernelFactoryError):
@@ -44,8 +49,9 @@ def failure(what: str, answer: Mapping[str, Any]) -> JudgeFailed:
     return JudgeFailed(f"{what}: {fault}; kf check says more", detail)
 
 
-def start_host(problem: Problem, jail: Jail) -> Host:
-    """A new ruler process for a problem, ready. Raises JudgeFailed when the ruler does not load."""
+def start_host(problem: Problem, jail: Jail, *, confirming: bool = False) -> Host:
+    """A new ruler process for a problem, ready. Data for confirmations alone is there when `confirming`, and else not.
+    Raises JudgeFailed when the ruler does not load."""
     folder = os.path.join(problem.folder, "judge")
     library = _compiled_elsewhere()
     name = problem.measure.ruler.partition(":")[0]
@@ -55,6 +61,7 @@ def start_host(problem: Problem, jail: Jail) -> Host:
         env={"LANG": "C.UTF-8", **({PLACE: library} if library else {})},
         seconds=math.inf,
         memory=problem.measure.memory,
+        hide=() if confirming or not problem.measure.separate else (os.path.join(folder, "confirm"),),
     )
     return Host(jail.spawn(spec), problem.name)
 
@@ -74,7 +81,7 @@ class Host:
             with suppress(OSError):  # a larger pipe is only faster
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         try:
-            self.hello = self._receive(START_SECONDS)
+            self.hello, _ = self._receive(START_SECONDS)
         except (Ended, Silent) as error:
             self.close()
             raise JudgeFailed(f"the ruler of {problem} does not start ({error})") from None
@@ -82,29 +89,39 @@ class Host:
             self.close()
             raise failure(f"the ruler of {problem} does not load", self.hello)
 
-    def ask(self, request: Mapping[str, Any], artefact: bytes, seconds: float) -> dict[str, Any]:
-        """Send one request with an artefact; the answer as the host gave it. Raises Ended, Silent: then the process
-        is of no more use."""
+    def ask(
+        self, request: Mapping[str, Any], artefact: bytes, seconds: float, relay: Relay | None = None
+    ) -> dict[str, Any]:
+        """Send one request with an artefact; the answer as the host gave it. What it wants relayed meanwhile is.
+        Raises Ended, Silent: then the process is of no more use."""
         deadline = time.monotonic() + seconds
-        header = json.dumps(request).encode()
-        self._child.write(FRAME.pack(len(header), len(artefact)) + header, seconds)
-        self._child.write(artefact, deadline - time.monotonic())
-        return self._receive(deadline - time.monotonic())
+        self._send(request, artefact, deadline)
+        while True:
+            answer, payload = self._receive(deadline - time.monotonic(), 0 if relay is None else RELAY_BYTES)
+            if relay is None or "relay" not in answer:
+                return answer
+            self._send(*relay(answer["relay"], payload), deadline)
 
     def close(self) -> None:
         self._child.kill()
 
-    def _receive(self, seconds: float) -> dict[str, Any]:
-        header, payload = FRAME.unpack(self._child.read(FRAME.size, seconds))
-        if header > ANSWER_BYTES or payload:
+    def _send(self, head: Mapping[str, Any], data: bytes, deadline: float) -> None:
+        header = json.dumps(head).encode()
+        self._child.write(FRAME.pack(len(header), len(data)) + header, deadline - time.monotonic())
+        self._child.write(data, deadline - time.monotonic())
+
+    def _receive(self, seconds: float, payload_bytes: int = 0) -> tuple[dict[str, Any], bytes]:
+        deadline = time.monotonic() + seconds
+        header, size = FRAME.unpack(self._child.read(FRAME.size, seconds))
+        if header > ANSWER_BYTES or size > payload_bytes:
             raise Ended("its answer is too long")
         try:
-            answer = json.loads(self._child.read(header, seconds))
+            answer = json.loads(self._child.read(header, deadline - time.monotonic()))
         except (ValueError, RecursionError):
             raise Ended("its answer is not JSON") from None
         if not isinstance(answer, dict):
             raise Ended("its answer is not an object")
-        return answer
+        return answer, self._child.read(size, deadline - time.monotonic())
 
 
 class Pool:
@@ -123,13 +140,14 @@ class Pool:
         self._give(host)
         return host.hello
 
-    def ask(self, function: str, inputs: Sequence[int], artefact: bytes, seconds: float) -> dict[str, Any]:
-        """Have an artefact measured; a host that dies is replaced, once. Raises Silent, Ended."""
-        request = {"function": function, "inputs": list(inputs)}
+    def ask(
+        self, request: Mapping[str, Any], artefact: bytes, seconds: float, relay: Relay | None = None
+    ) -> dict[str, Any]:
+        """Have a program measured; a host that dies is replaced, once. Raises Silent, Ended."""
         for last in (False, True):
             host = self._take()
             try:
-                answer = host.ask(request, artefact, seconds)
+                answer = host.ask(request, artefact, seconds, relay)
             except BaseException as error:
                 host.close()
                 if last or not isinstance(error, Ended):

@@ -42,23 +42,30 @@ def graft(problem: Problem, candidate: Files) -> dict[str, bytes]:
 
 
 def artefact(problem: Problem, tree: Files, jail: Jail, scratch: Path, extra: Sequence[str] = ()) -> bytes | Refusal:
-    """What a grafted tree produces. Without [produce] it is the one editable file."""
+    """What a grafted tree produces. Without [produce] it is the one editable file (of an `artefact` problem; nothing of
+    the others)."""
     if problem.produce is None:
-        return _the_file(problem, tree)
-    with _folder(scratch, jail) as folder:
-        try:
-            files.write_tree(folder, tree)
-        except BadIntake as error:
-            return Refusal("malformed", str(error)[:200])
-        except OSError as error:
-            if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR):
-                raise  # the disk's fault, not the candidate's
-            return Refusal("malformed", "a file name is too long, or a folder has the name of a file")
-        return _read(problem.produce, _run(problem.produce, folder, jail, extra))
+        return _the_file(problem, tree) if problem.kind == "artefact" else b""
+    with folder_for(scratch, jail) as folder:
+        refusal = written(folder, tree)
+        return refusal or _read(problem.produce, _run(problem.produce, folder, jail, extra))
+
+
+def written(folder: str, tree: Files) -> Refusal | None:
+    """Write a tree; why it cannot be, when that is the candidate's fault."""
+    try:
+        files.write_tree(folder, tree)
+    except BadIntake as error:
+        return Refusal("malformed", str(error)[:200])
+    except OSError as error:
+        if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR):
+            raise  # the disk's fault, not the candidate's
+        return Refusal("malformed", "a file name is too long, or a folder has the name of a file")
+    return None
 
 
 @contextmanager
-def _folder(scratch: Path, jail: Jail) -> Iterator[str]:
+def folder_for(scratch: Path, jail: Jail) -> Iterator[str]:
     """A folder for one build. Locked while it is in use, so that one left by a killed judge can be told and removed."""
     folder = tempfile.mkdtemp(prefix="kf-", dir=scratch)
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

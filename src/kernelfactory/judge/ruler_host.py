@@ -1,8 +1,9 @@
 """The program in the ruler's own process: loads a problem's ruler, answers requests. Never sees candidate code, only
-artefacts as bytes; never decides (its parent checks every number).
+artefacts as bytes, or the answers of a jailed worker; never decides (its parent checks every number).
 
 Run as a script: ruler_host.py JUDGE_FOLDER FILE. Both directions speak frames on stdin and stdout:
-4 bytes length of a JSON header and 8 bytes length of a payload (both big-endian), the header, the payload.
+4 bytes length of a JSON header and 8 bytes length of a payload (both big-endian), the header, the payload. While it
+measures a program that answers calls it sends {"relay": …} and gets what came of it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import os
 import random
 import struct
 import sys
+import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
@@ -36,12 +38,33 @@ def main(argv: list[str]) -> int:
         _send(answers, _fault(error))
         return 1
     _send(answers, hello)
-    dice = random.SystemRandom()
-    while (head := requests.read(FRAME.size)) and len(head) == FRAME.size:
-        header, payload = FRAME.unpack(head)
-        request = json.loads(requests.read(header))
-        _send(answers, _answer(ruler, request, requests.read(payload), dice))
+    pipes = Pipes(requests, answers)
+    while (got := pipes.receive()) is not None:
+        _send(answers, _answer(ruler, *got, pipes.relay))
     return 0
+
+
+class Pipes:
+    """The two ends, and what is asked in between."""
+
+    def __init__(self, requests: BinaryIO, answers: BinaryIO) -> None:
+        self._requests = requests
+        self._answers = answers
+
+    def receive(self) -> tuple[dict[str, Any], bytes] | None:
+        """The next header and payload; None when there are no more."""
+        head = self._requests.read(FRAME.size)
+        if not head or len(head) != FRAME.size:
+            return None
+        header, payload = FRAME.unpack(head)
+        return json.loads(self._requests.read(header)), self._requests.read(payload)
+
+    def relay(self, wanted: dict[str, Any], request: bytes) -> tuple[dict[str, Any], bytes]:
+        _send(self._answers, {"relay": wanted}, request)
+        answer = self.receive()
+        if answer is None:
+            raise EOFError("the judge is gone")
+        return answer
 
 
 def _load(folder: str, name: str) -> ModuleType:
@@ -54,19 +77,54 @@ def _load(folder: str, name: str) -> ModuleType:
     return module
 
 
-def _answer(ruler: ModuleType, request: dict[str, Any], artefact: bytes, dice: random.Random) -> dict[str, Any]:
-    """Measure one artefact on each number of inputs asked for, in order; the first rejection ends it."""
+def _answer(ruler: ModuleType, request: dict[str, Any], artefact: bytes, relay: Callable[..., Any]) -> dict[str, Any]:
+    """Measure one program as often as asked for, in order; the first rejection ends it."""
     from kernelfactory.model import Rejected
 
     try:
-        measure: Callable[..., Any] = getattr(ruler, request["function"])
-        return {"measured": [_plain(measure(artefact, dice, inputs)) for inputs in request["inputs"]]}
+        return {"measured": [_plain(found) for found in _measured(ruler, request, artefact, relay)]}
     except Rejected as rejected:
         return {"rejected": str(rejected.code), "reason": str(rejected.reason)}
     except MemoryError:
         return {"rejected": "over_limit", "reason": "measuring it needs more memory than the ruler may use"}
     except Exception as error:
         return _fault(error)
+
+
+def _measured(ruler: ModuleType, request: dict[str, Any], artefact: bytes, relay: Callable[..., Any]) -> Iterator[Any]:
+    """One answer of the ruler for each number of inputs, then one for the edge cases, where they are asked for."""
+    dice, subject = random.SystemRandom(), _subject(request, artefact, relay)
+    if request.get("evaluator"):
+        yield from (_evaluated(ruler, request, relay) for inputs in request["inputs"] for _ in range(inputs))
+        return
+    for inputs in request["inputs"]:
+        yield getattr(ruler, request["function"])(subject, dice, inputs)
+    if request.get("edges"):
+        yield getattr(ruler, request["edges"])(subject, dice)
+
+
+def _subject(request: dict[str, Any], artefact: bytes, relay: Callable[..., Any]) -> Any:
+    """What is measured: an artefact, or a program that answers calls."""
+    if request.get("kind") != "function":
+        return artefact
+    from kernelfactory.judge.calls import Calls
+
+    return Calls(relay, "candidate", clock=request["clock"], bar=request.get("bar"))
+
+
+def _evaluated(ruler: ModuleType, request: dict[str, Any], relay: Callable[..., Any]) -> Any:
+    """An existing evaluator's answer about the stand-in."""
+    from kernelfactory.judge import stand_in
+    from kernelfactory.model import Measured, Rejected
+
+    door = stand_in.Door(relay, tempfile.mkdtemp(), request["module"], str(Path(__file__).resolve().parents[2]))
+    try:
+        score, measures, error = stand_in.evaluated(getattr(ruler, request["function"]), door.path, request["score"])
+    finally:
+        door.close()
+    if door.raised and (error or request["goal"] == "min"):
+        raise Rejected("crashed", "the program raised an exception")
+    return Measured(score, measures)
 
 
 def _plain(measured: Any) -> dict[str, Any]:
@@ -76,6 +134,7 @@ def _plain(measured: Any) -> dict[str, Any]:
         "measures": dict(measured.measures),
         "instruments": dict(measured.instruments),
         "flags": [[str(rule), str(where), str(text)] for rule, where, text in measured.flags],
+        "interval": None if measured.interval is None else [float(end) for end in measured.interval],
     }
     json.dumps(plain, allow_nan=False)
     return plain
@@ -90,9 +149,10 @@ def _fault(error: Exception) -> dict[str, Any]:
     return {"fault": f"{type(error).__name__} ({where})"[:200], "detail": str(error)[:500]}
 
 
-def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
+def _send(answers: BinaryIO, answer: dict[str, Any], payload: bytes = b"") -> None:
     data = json.dumps(answer).encode()
-    answers.write(FRAME.pack(len(data), 0) + data)
+    answers.write(FRAME.pack(len(data), len(payload)) + data)
+    answers.write(payload)
     answers.flush()
 
 

@@ -273,7 +273,6 @@ def _measure(table: Table, kind: Kind, everything: Files) -> Measure:
         edges=None if evaluator else _another(table, "edges", ruler),
         evaluator=evaluator,
         score=table.text("score", "combined_score") if evaluator else "combined_score",
-        packages=table.flag("packages", False),
         timed=timed,
         clock=cast(Literal["cpu", "wall"], table.text("clock", "cpu", one_of=("cpu", "wall"))) if timed else "cpu",
         separate=_separate(table, everything),
