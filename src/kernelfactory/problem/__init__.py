@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, cast
@@ -96,6 +97,10 @@ def parse(everything: Files, folder: str) -> Problem:
     produce = _produce(top.table("produce"), seed, editable) if "produce" in top.values else None
     if kind == "artefact" and produce is None and len(_matching(seed, editable)) != 1:
         top.fault("editable", "without [produce] the artefact is the one editable file: name exactly one file")
+    answering = _answering(top.table("call"), seed, editable) if kind == "function" else None
+    measure = _measuring(top, kind, everything)
+    if measure.timed and answering is not None and answering.threads > 1:
+        measure = _by_the_wall(top.table("measure"), measure)
     problem = Problem(
         name=top.text("name", pattern=_NAME, shape="letters, digits, _ . -, at most 64"),
         folder=folder,
@@ -105,12 +110,12 @@ def parse(everything: Files, folder: str) -> Problem:
         editable=editable,
         kind=kind,
         metric=_metric(top.table("metric")),
-        measure=_measuring(top, kind, everything),
+        measure=measure,
         produce=produce,
         axes=_axes(top.table("measures")) if "measures" in top.values else (),
         private=top.text("solutions", "public", one_of=("public", "private")) == "private",
         web=top.flag("web", True),
-        answering=_answering(top.table("call"), seed, editable) if kind == "function" else None,
+        answering=answering,
         evaluating=_evaluating(top.table("evaluate"), everything) if kind == "command" else None,
     )
     if problem.measure.timed and problem.metric.goal != "max":
@@ -277,6 +282,13 @@ def _measure(table: Table, kind: Kind, everything: Files) -> Measure:
         clock=cast(Literal["cpu", "wall"], table.text("clock", "cpu", one_of=("cpu", "wall"))) if timed else "cpu",
         separate=_separate(table, everything),
     )
+
+
+def _by_the_wall(table: Table, measure: Measure) -> Measure:
+    """Processor time means something for one thread only."""
+    if table.values.get("clock") == "cpu":
+        table.fault("clock", 'processor time is for one thread: set call.threads to 1, or clock to "wall"')
+    return replace(measure, clock="wall")
 
 
 def _another(table: Table, key: str, ruler: str) -> str | None:

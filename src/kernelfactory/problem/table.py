@@ -26,7 +26,7 @@ class Table:
     path: tuple[str, ...]
     values: dict[str, Any]
     taken: set[str] = field(default_factory=set)
-    inner: list[Table] = field(default_factory=list)
+    inner: dict[str, Table] = field(default_factory=dict)
 
     def fault(self, key: str, advice: str) -> NoReturn:
         where = _line(self.lines, self.path, key)
@@ -91,15 +91,16 @@ class Table:
         return tuple(value)
 
     def table(self, key: str) -> Table:
+        """The same one each time it is asked for."""
         values = self.take(key, (dict,), f"a table, [{key}]")
-        inner = Table(self.source, self.lines, (*self.path, key), values)
-        self.inner.append(inner)
-        return inner
+        if key not in self.inner:
+            self.inner[key] = Table(self.source, self.lines, (*self.path, key), values)
+        return self.inner[key]
 
     def finish(self) -> None:
         for key in self.values.keys() - self.taken:
             self.fault(safe(key), f"unknown key; take it out (known here: {', '.join(sorted(self.taken))})")
-        for inner in self.inner:
+        for inner in self.inner.values():
             inner.finish()
 
 
