@@ -68,7 +68,7 @@ class Assay:
 
     def _snapshot(self, attempt: int, files: Files, tree: str) -> Measurement:
         rooms = self.rooms
-        known = rooms.record.cached(tree, rooms.judge.ruler.digest, rooms.judge.jail_name)
+        known = rooms.record.cached(tree, rooms.judge.ruler.digest, rooms.judge.jail_name, rooms.judge.trust)
         verdict = known.verdict if known else rooms.judge.screen(files)
         if fresh := not verdict.confirmed and self._would_lead(verdict):
             verdict = self._confirmed(files, verdict)
@@ -88,7 +88,11 @@ class Assay:
         rooms, old = self.rooms, self.rooms.record.attempt(attempt)
         if old.commit is None or old.tree is None:
             return None
-        known = None if fresh else rooms.record.cached(old.tree, rooms.judge.ruler.digest, rooms.judge.jail_name)
+        known = (
+            None
+            if fresh
+            else rooms.record.cached(old.tree, rooms.judge.ruler.digest, rooms.judge.jail_name, rooms.judge.trust)
+        )
         if known is not None and confirm and known.verdict.verdict == "accepted" and not known.verdict.confirmed:
             known = None
         verdict = known.verdict if known else self._patiently(self.editable(old.commit), confirm)

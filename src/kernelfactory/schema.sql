@@ -1,4 +1,4 @@
--- The record of one experiment, version 1. Every table and column is explained in docs/record.md.
+-- The record of one experiment, version 2. Every table and column is explained in docs/record.md.
 -- Times are epoch seconds, sizes of money US dollars; names that are SQL words ("commit", "end") are quoted.
 
 CREATE TABLE experiment (
@@ -123,12 +123,15 @@ CREATE TABLE measurement (
   measurement INTEGER PRIMARY KEY,
   attempt INTEGER NOT NULL REFERENCES attempt,
   number INTEGER NOT NULL,
-  purpose TEXT NOT NULL CHECK (purpose IN ('seed', 'screen', 'confirm', 'rejudge')),
+  purpose TEXT NOT NULL CHECK (purpose IN ('seed', 'screen', 'confirm', 'rejudge', 'release')),
   at REAL NOT NULL,
   tree TEXT NOT NULL,
   "commit" TEXT,
   verdict TEXT NOT NULL CHECK (verdict IN ('accepted', 'rejected', 'quarantined')),
   score REAL,
+  low REAL,
+  high REAL,
+  screened REAL,
   reason TEXT,
   reason_code TEXT CHECK (reason_code IN ('wrong_answer', 'malformed', 'over_limit', 'timeout', 'crashed', 'forged')),
   measures TEXT NOT NULL,
@@ -144,11 +147,43 @@ CREATE TABLE measurement (
   cached_from INTEGER REFERENCES measurement,
   UNIQUE (attempt, number),
   CHECK ((verdict = 'rejected') = (score IS NULL)),
+  CHECK ((low IS NULL) = (high IS NULL)),
   CHECK (confirmed = 0 OR verdict = 'accepted')
 ) STRICT;
 
 CREATE INDEX measurement_tree ON measurement (tree, ruler_digest, jail);
-CREATE INDEX measurement_verdict ON measurement (verdict) WHERE attempt > 0;
+CREATE INDEX measurement_verdict ON measurement (verdict, reason_code) WHERE attempt > 0;
+
+CREATE TABLE duel (
+  duel INTEGER PRIMARY KEY,
+  at REAL NOT NULL,
+  attempt INTEGER NOT NULL REFERENCES attempt,
+  against INTEGER NOT NULL REFERENCES attempt,
+  tree TEXT NOT NULL,
+  against_tree TEXT NOT NULL,
+  ratio REAL NOT NULL,
+  low REAL NOT NULL,
+  high REAL NOT NULL,
+  pairs INTEGER NOT NULL,
+  seconds REAL NOT NULL
+) STRICT;
+
+CREATE INDEX duel_trees ON duel (tree, against_tree);
+CREATE INDEX duel_attempt ON duel (attempt);
+
+CREATE TABLE decision (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  at REAL NOT NULL,
+  attempt INTEGER NOT NULL REFERENCES attempt,
+  measurement INTEGER NOT NULL REFERENCES measurement,
+  tree TEXT NOT NULL,
+  decision TEXT NOT NULL CHECK (decision IN ('release', 'reject')),
+  who TEXT NOT NULL,
+  why TEXT
+) STRICT;
+
+CREATE INDEX decision_tree ON decision (tree, seq);
+CREATE INDEX decision_attempt ON decision (attempt);
 
 CREATE TABLE event (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -230,6 +265,18 @@ BEGIN SELECT raise(ABORT, 'events are written once'); END;
 CREATE TRIGGER event_stays BEFORE DELETE ON event
 BEGIN SELECT raise(ABORT, 'events are never deleted'); END;
 
+CREATE TRIGGER duel_once BEFORE UPDATE ON duel
+BEGIN SELECT raise(ABORT, 'duels are written once'); END;
+
+CREATE TRIGGER duel_stays BEFORE DELETE ON duel
+BEGIN SELECT raise(ABORT, 'duels are never deleted'); END;
+
+CREATE TRIGGER decision_once BEFORE UPDATE ON decision
+BEGIN SELECT raise(ABORT, 'decisions are written once'); END;
+
+CREATE TRIGGER decision_stays BEFORE DELETE ON decision
+BEGIN SELECT raise(ABORT, 'decisions are never deleted'); END;
+
 -- Totals, kept here so that no writer can forget them and no reader has to add up the past.
 
 CREATE TRIGGER tally_attempt AFTER INSERT ON attempt WHEN new.attempt > 0
@@ -255,6 +302,15 @@ BEGIN
   UPDATE tally SET measurements = measurements + (new.attempt > 0), judge_seconds = judge_seconds + new.seconds;
   UPDATE attempt SET
     measurements = measurements + 1,
-    flagged = max(flagged, new.flags <> '[]' OR new.reason_code IS 'forged' OR new.verdict = 'quarantined')
+    flagged = CASE
+      WHEN new.purpose = 'release' THEN 0  -- a person has looked at it
+      WHEN new.reason_code IS 'forged' OR new.verdict = 'quarantined' THEN 1
+      WHEN new.flags <> '[]' THEN max(flagged, ifnull(
+        (SELECT decision <> 'release' FROM decision WHERE tree = new.tree ORDER BY seq DESC LIMIT 1), 1))
+      ELSE flagged
+    END
   WHERE attempt = new.attempt;
 END;
+
+CREATE TRIGGER tally_duel AFTER INSERT ON duel
+BEGIN UPDATE tally SET judge_seconds = judge_seconds + new.seconds; END;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -13,9 +14,9 @@ import pytest
 
 from kernelfactory import jail
 from kernelfactory.model import BadInput
-from kernelfactory.record import Options, Reader, Record, RecordFull, owner
+from kernelfactory.record import Options, Reader, Record, RecordFull, bring_up_to_date, owner
 from kernelfactory.record.owner import filesystem, own
-from kernelfactory.record.store import VERSION
+from kernelfactory.record.store import APPLICATION, VERSION
 
 WRITER = Path(__file__).with_name("writer.py")
 
@@ -97,7 +98,8 @@ def test_newer_than_this_program(closed):
 
 def test_older_is_copied_and_migrated_by_the_writer_only(closed):
     set_version(closed, VERSION - 1)
-    refused(closed, "older kernelfactory")  # no step is shipped that leads here
+    with pytest.raises(BadInput, match=r"older kernelfactory .* cannot bring up to date"):
+        Record.open(closed, Options(steps={}))
     with pytest.raises(BadInput, match="could not be brought up to date"):
         Record.open(closed, Options(steps={VERSION: "ALTER TABLE run ADD COLUMN x TEXT; SELECT nonsense;"}))
     with pytest.raises(BadInput, match="older kernelfactory"):
@@ -112,6 +114,91 @@ def test_older_is_copied_and_migrated_by_the_writer_only(closed):
     copy.close()
     with Reader.open(closed) as reader:
         assert reader.attempt(1).notes == "moved"
+
+
+SCHEMA_1 = Path(__file__).with_name("schema-1.sql")
+
+
+@pytest.fixture
+def first_version(closed):
+    """The same record as version 1 wrote it: its own schema text, its own columns."""
+    path = closed / "record.db"
+    path.rename(closed / "now.db")
+    old = sqlite3.connect(path, isolation_level=None)
+    old.executescript(f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = 1;\n{SCHEMA_1.read_text()}")
+    old.execute("ATTACH ? AS now", (str(closed / "now.db"),))
+    triggers = old.execute("SELECT name, sql FROM main.sqlite_schema WHERE type = 'trigger'").fetchall()
+    for name, _ in triggers:
+        old.execute(f"DROP TRIGGER main.{name}")
+    old.execute("DELETE FROM main.tally")
+    for (table,) in old.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"):
+        names = ", ".join(f'"{row[1]}"' for row in old.execute(f"PRAGMA main.table_info({table})"))
+        old.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM now.{table}")
+    for _, sql in triggers:
+        old.execute(sql)
+    old.close()
+    (closed / "now.db").unlink()
+    return closed
+
+
+def facts(folder: Path) -> tuple:
+    with Reader.open(folder) as reader:
+        return (
+            reader.experiment,
+            reader.attempts(),
+            [m for row in reader.attempts() for m in reader.measurements(row.attempt)],
+            list(reader.events()),
+            reader.best(),
+            reader.spent(),
+        )
+
+
+def schema(path: Path) -> set[tuple[str, str]]:
+    """What a file is made of, without what writing leaves no trace of (blanks, comments, quotes round names)."""
+    db = sqlite3.connect(path)
+    rows = db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
+    db.close()
+    bare = [(name, re.sub(r'--[^\n]*|[\s"]', "", sql)) for name, sql in rows]
+    return set(bare)
+
+
+def test_version_1_is_brought_up_to_date_and_says_the_same(closed, first_version, experiment, tmp_path):
+    """Readers refuse it, with a line that says what to do; the writer copies it, then migrates it."""
+    before = (first_version / "record.db").read_bytes()
+    with pytest.raises(BadInput, match=r"older kernelfactory: kf resume .* brings it up to date") as caught:
+        Reader.open(first_version)
+    assert caught.value.exit_code == 2 and (first_version / "record.db").read_bytes() == before
+    assert bring_up_to_date(first_version) and not bring_up_to_date(first_version)
+    assert (first_version / "record.db.v1").is_file()
+    Record.create(tmp_path / "fresh", experiment).close()
+    assert schema(first_version / "record.db") == schema(tmp_path / "fresh" / "record.db")
+    with Reader.open(first_version) as reader:
+        assert len(reader.attempts()) == 40 and reader.best().score == 990.0
+        assert reader.measurement(2).verdict.interval is None
+        assert reader.status()["measurements"] == 40
+
+
+def test_a_migration_changes_no_fact(closed, request):
+    before = facts(closed)
+    request.getfixturevalue("first_version")
+    bring_up_to_date(closed)
+    assert facts(closed) == before
+    with Record.open(closed) as record:  # and its guards are back
+        for table in ("measurement", "duel", "decision"):
+            kinds = {row["name"] for row in record._all("SELECT name FROM sqlite_schema WHERE tbl_name = ?", table)}
+            assert {f"{table}_once", f"{table}_stays"} <= kinds
+
+
+def test_a_migration_that_loses_a_row_is_taken_back(first_version):
+    """The fault: a step that drops a measurement which an attempt names."""
+    step = (SCHEMA_1.parents[2] / "src/kernelfactory/migrations/0002-suspicion-and-noise.sql").read_text()
+    worse = step.replace("FROM measurement;", "FROM measurement WHERE measurement <> 7;")
+    assert worse != step
+    with pytest.raises(BadInput, match="rows would point at nothing"):
+        Record.open(first_version, Options(steps={2: worse}))
+    with pytest.raises(BadInput, match="older"):
+        Reader.open(first_version)
+    assert bring_up_to_date(first_version)
 
 
 def test_one_writer_whose_lock_dies_with_it(closed):

@@ -257,7 +257,7 @@ def test_which_rejections_are_reused(book, code, reused):
     book.seed()
     attempt = book.claim()
     book.measure(attempt, None, "same", reason="no", reason_code=code)
-    assert (book.record.cached("same", "sha256:ruler", "bubblewrap") is not None) is reused
+    assert (book.record.cached("same", "sha256:ruler", "bubblewrap", "judged") is not None) is reused
 
 
 def test_what_is_reused(book):
@@ -265,14 +265,15 @@ def test_what_is_reused(book):
     attempt = book.claim()
     cached = book.record.cached
     book.measure(attempt, 3.0, "odd", verdict="quarantined")
-    assert cached("odd", "sha256:ruler", "bubblewrap") is None
+    assert cached("odd", "sha256:ruler", "bubblewrap", "judged") is None
     first = book.measure(attempt, 90.0, "same")
-    assert cached("same", "sha256:ruler", "bubblewrap").measurement == first
-    assert cached("same", "sha256:other", "bubblewrap") is None
-    assert cached("same", "sha256:ruler", "none") is None
+    assert cached("same", "sha256:ruler", "bubblewrap", "judged").measurement == first
+    assert cached("same", "sha256:other", "bubblewrap", "judged") is None
+    assert cached("same", "sha256:ruler", "none", "judged") is None
+    assert cached("same", "sha256:ruler", "bubblewrap", "judged-weak") is None
     sure = book.measure(attempt, 91.0, "same", confirmed=True)
     copy = book.record.add_measurement(attempt, "screen", book.verdict(91.0, "same"), book.tick(), cached_from=sure)
-    assert cached("same", "sha256:ruler", "bubblewrap").measurement == sure
+    assert cached("same", "sha256:ruler", "bubblewrap", "judged").measurement == sure
     assert book.record.measurement(copy).cached
     assert book.record.measurement(copy).verdict.seconds == 0.0
 
@@ -461,7 +462,7 @@ def test_every_table_and_column_is_explained(book):
     with raw(book) as db:
         named = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
         tables = [row[0] for row in named]
-        assert len(tables) == 10
+        assert len(tables) == 12
         for table in tables:
             section = text.partition(f"\n## `{table}`\n")[2].partition("\n## ")[0]
             columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]

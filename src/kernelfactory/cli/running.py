@@ -105,9 +105,13 @@ def resume(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """Go on, also after kill -9, a reboot or a full disk.
 
     Caps are totals of the experiment; those given replace the old ones, on the record."""
+    from kernelfactory import record
+
     folder = places.experiment(experiment)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise BadInput(f"{folder} cannot be written: see to its rights, or go on with a copy of it")
+    if (copy := record.bring_up_to_date(folder)) is not None:
+        warn(f"kf: an older kernelfactory wrote this record; it is up to date now, and as it was in {copy}")
     caps = asking.caps(attempts, hours, dollars, tokens)
     specs = tuple(agent or _agents_of(folder))
     plan = asking.plan(specs, caps, target, attempt_minutes, scratch, unprotected)
@@ -255,8 +259,8 @@ def _summary(folder: Path, ending: Ending, page: Path | None, json: bool) -> Non
 
 
 def _loud(best: dict[str, Any] | None) -> list[str]:
-    trust = (best or {}).get("trust", "judged")
-    return [] if trust == "judged" else [f"  {trust.upper()}: candidates ran without a jail; a verdict can be forged"]
+    said = alarms.OF_TRUST.get((best or {}).get("trust", "judged"))
+    return [] if said is None else [f"  {said[0]}: {said[1]}"]
 
 
 def _next(name: str, report: bool, improved: bool, more: str) -> list[str]:

@@ -2,16 +2,34 @@
 
 from kernelfactory.record.owner import owner
 from kernelfactory.record.reading import Filter, Reader
-from kernelfactory.record.rows import Attempt, Best, ClaimRow, Crew, Improvement, IslandRow, Refusal, Run, Spent, Start
+from kernelfactory.record.rows import (
+    Attempt,
+    Best,
+    ClaimRow,
+    Crew,
+    Decision,
+    Fight,
+    Held,
+    Improvement,
+    IslandRow,
+    Refusal,
+    Run,
+    Saying,
+    Spent,
+    Start,
+)
 from kernelfactory.record.store import Options, RecordFull, RecordReadOnly, RecordRefused
-from kernelfactory.record.writing import Record
+from kernelfactory.record.writing import Record, bring_up_to_date
 
 __all__ = [
     "Attempt",
     "Best",
     "ClaimRow",
     "Crew",
+    "Decision",
+    "Fight",
     "Filter",
+    "Held",
     "Improvement",
     "IslandRow",
     "Options",
@@ -22,7 +40,9 @@ __all__ = [
     "RecordRefused",
     "Refusal",
     "Run",
+    "Saying",
     "Spent",
     "Start",
+    "bring_up_to_date",
     "owner",
 ]

@@ -10,6 +10,12 @@ REUSABLE = ("wrong_answer", "malformed", "forged", "over_limit")
 
 ATTEMPT = columns(Attempt, "attempt")
 NOTE = "attempt, ifnull(outcome, 'none') AS outcome, score, notes AS text, agent"
+TOLD = "(SELECT ifnull(m.screened, attempt.score) FROM measurement m WHERE m.measurement = attempt.measurement)"
+"""The score of an attempt's result as agents may know it: never one that data for confirmations has made."""
+TOLD_NOTE = NOTE.replace("score", f"iif(score IS NULL, NULL, {TOLD}) AS score")
+REASONS = """
+SELECT reason_code, count(*) FROM measurement WHERE attempt > 0 AND verdict = 'rejected' AND reason_code IS NOT NULL
+GROUP BY reason_code"""
 EVENTS = """
 SELECT e.seq, e.kind, e.attempt, a.parent, a.island, a.move,
   CASE WHEN e.kind IN ('judged', 'abandoned') THEN a.outcome END,
@@ -20,15 +26,31 @@ WHERE e.seq > ? ORDER BY e.seq LIMIT ?"""
 STANDING = """
 SELECT m.* FROM measurement m WHERE m.attempt = ? AND m.verdict = 'accepted' AND NOT EXISTS (
   SELECT 1 FROM measurement later WHERE later.attempt = m.attempt AND later.tree = m.tree
-  AND later.number > m.number AND later.purpose IN ('confirm', 'rejudge'))
+  AND later.number > m.number AND later.purpose IN ('confirm', 'rejudge', 'release'))
 ORDER BY m.score {order}, m.number DESC LIMIT 1"""
 CACHED = f"""
-SELECT * FROM measurement WHERE tree = ? AND ruler_digest = ? AND jail = ? AND cached_from IS NULL
+SELECT * FROM measurement WHERE tree = ? AND ruler_digest = ? AND jail = ? AND trust = ? AND cached_from IS NULL
 AND (verdict = 'accepted' OR (verdict = 'rejected' AND reason_code IN ({", ".join(f"'{code}'" for code in REUSABLE)})))
 ORDER BY purpose <> 'screen' DESC, measurement DESC LIMIT 1"""
 BEST = """
 SELECT attempt, measurement, score, "commit", tree, trust FROM attempt
 WHERE confirmed = 1 AND score IS NOT NULL AND trust = ? ORDER BY score {order}, attempt LIMIT 1"""
+RUNNER_UP = """
+SELECT attempt, measurement, score, "commit", tree, trust FROM attempt
+WHERE confirmed = 1 AND score IS NOT NULL AND trust = ? AND tree <> ? ORDER BY score {order}, attempt LIMIT 1"""
+HELD = """
+SELECT m.measurement, m.attempt, m.at, a.parent, a.agent, m.score, m.reason, m.tree, m."commit", a.parent_score,
+  count(*) OVER (PARTITION BY m.attempt) AS programs
+FROM measurement m JOIN attempt a USING (attempt)
+WHERE m.verdict = 'quarantined' AND m.attempt > 0 AND a.state = 'judged' AND m.cached_from IS NULL
+  AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.attempt = m.attempt OR d.tree = m.tree)
+ORDER BY m.attempt, m.score {order}, m.measurement"""
+TWINS = """
+SELECT DISTINCT m.attempt FROM measurement m JOIN attempt a USING (attempt)
+WHERE m.tree = ? AND m.verdict = 'quarantined' AND a.state = 'judged' ORDER BY m.attempt"""
+HELD_TREE = """
+SELECT * FROM measurement WHERE tree = ? AND ruler_digest = ? AND jail = ? AND verdict = 'quarantined'
+ORDER BY measurement DESC LIMIT 1"""
 LINEAGE = """
 WITH RECURSIVE line (attempt, depth) AS (
   SELECT ?, 0 UNION ALL

@@ -5,23 +5,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from kernelfactory.budget import Reserved, Spend, reserve
 from kernelfactory.model import (
     TRUST_ORDER,
     BadInput,
     Event,
-    Experiment,
     Measurement,
     Note,
     Outcome,
     State,
+    Trust,
 )
 from kernelfactory.record import queries
 from kernelfactory.record.owner import owner
@@ -37,21 +35,12 @@ from kernelfactory.record.rows import (
     attempt_of,
     columns,
     event_of,
-    experiment_of,
     iso,
-    measurement_of,
     plain,
     token_digest,
 )
-from kernelfactory.record.store import (
-    DATABASE,
-    VERSION,
-    check_file,
-    connect_for_reading,
-    damaged,
-    database,
-    disk,
-)
+from kernelfactory.record.store import VERSION, check_file, connect_for_reading, database
+from kernelfactory.record.suspects import Suspects
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +54,11 @@ class Filter:
     parent: int | None = None
 
 
-class Reader:
+class Reader(Suspects):
     """Questions to one record. Values are copies: nothing read here changes later. Attempt 0 is the seed.
 
     `Reader.open(folder)` opens read-only. Every call may raise BadInput when the file turns out to be damaged.
     """
-
-    def __init__(self, db: sqlite3.Connection, folder: Path, lock: threading.RLock | None = None) -> None:
-        self._db = db
-        self._lock = lock if lock is not None else threading.RLock()
-        self.folder = Path(folder)
-        self._path = self.folder / DATABASE
-        self.experiment: Experiment = experiment_of(
-            self._one("SELECT * FROM experiment"), self._all("SELECT * FROM axis ORDER BY axis")
-        )
-        self._order = "ASC" if self.experiment.metric.goal == "min" else "DESC"
-        self._pick = self.experiment.metric.goal
 
     @classmethod
     def open(cls, folder: str | Path) -> Reader:
@@ -95,18 +73,6 @@ class Reader:
         except BaseException:
             db.close()
             raise
-
-    def close(self) -> None:
-        with self._lock:
-            self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # what happened
 
@@ -156,10 +122,10 @@ class Reader:
         rows = self._all(queries.STANDING.format(order=self._order), attempt)
         return self._measurement(rows[0]) if rows else None
 
-    def cached(self, tree: str, ruler_digest: str, jail: str) -> Measurement | None:
-        """A measurement of this tree by this ruler in this jail that would come out the same; confirmations first.
-        Never a quarantined one, a timeout or a crash."""
-        rows = self._all(queries.CACHED, tree, ruler_digest, jail)
+    def cached(self, tree: str, ruler_digest: str, jail: str, trust: Trust) -> Measurement | None:
+        """A measurement of this tree by this ruler in this jail, worth this trust, that would come out the same;
+        confirmations first. Never a quarantined one, a timeout or a crash."""
+        rows = self._all(queries.CACHED, tree, ruler_digest, jail, trust)
         return self._measurement(rows[0]) if rows else None
 
     def events(self, after: int = 0) -> Iterator[Event]:
@@ -187,10 +153,10 @@ class Reader:
         """The attempt, its parent, and so on, back to the seed or for `depth` steps."""
         return tuple(row["attempt"] for row in self._all(queries.LINEAGE, attempt, depth))
 
-    def notes(self, attempts: Iterable[int] | None = None) -> list[Note]:
+    def notes(self, attempts: Iterable[int] | None = None, *, told: bool = False) -> list[Note]:
         """Notes left by these attempts, in the order given (None: by all, in order). Hostile text. Attempts with a
-        flagged or forged snapshot say nothing."""
-        said = f"SELECT {queries.NOTE} FROM attempt WHERE notes <> '' AND flagged = 0"
+        flagged or forged snapshot say nothing. `told`: with scores as agents may know them."""
+        said = f"SELECT {queries.TOLD_NOTE if told else queries.NOTE} FROM attempt WHERE notes <> '' AND flagged = 0"
         if attempts is None:
             return [Note(**row) for row in self._all(f"{said} ORDER BY attempt")]
         order = list(attempts)
@@ -199,9 +165,9 @@ class Reader:
         return [by_attempt[attempt] for attempt in order if attempt in by_attempt]
 
     def failed_notes(self, parent: int, limit: int = 8) -> list[Note]:
-        """Notes of attempts on this parent that did not improve it, newest first."""
+        """Notes of attempts on this parent that did not improve it, newest first; scores as agents may know them."""
         rows = self._all(
-            f"SELECT {queries.NOTE} FROM attempt WHERE parent = ? AND outcome <> 'improved' AND notes <> ''"
+            f"SELECT {queries.TOLD_NOTE} FROM attempt WHERE parent = ? AND outcome <> 'improved' AND notes <> ''"
             " AND flagged = 0 ORDER BY attempt DESC LIMIT ?",
             parent,
             limit,
@@ -345,6 +311,8 @@ class Reader:
             "measurements": spent.measurements,
             "rejected": verdicts.get("rejected", 0),
             "quarantined": verdicts.get("quarantined", 0),
+            "waiting": len(self.held()),
+            "reasons": self._counts(queries.REASONS),
             "best": best
             and {
                 "attempt": best.attempt,
@@ -375,9 +343,6 @@ class Reader:
             "agents": self.agents(),
         }
 
-    def _counts(self, sql: str) -> dict[str, int]:
-        return {row[0]: row[1] for row in self._all(sql)}
-
     def _page(self, names: str, which: Filter, limit: int | None, offset: int) -> list[sqlite3.Row]:
         asked = {field.name: getattr(which, field.name) for field in fields(Filter)}
         given = {name: value for name, value in asked.items() if value is not None}
@@ -394,16 +359,3 @@ class Reader:
             attempt_of(row)
             for row in self._all(f"SELECT {queries.ATTEMPT} FROM attempt WHERE {condition} ORDER BY attempt", *values)
         ]
-
-    def _measurement(self, row: sqlite3.Row) -> Measurement:
-        return measurement_of(row, self.experiment.problem, self.experiment.digest)
-
-    def _one(self, sql: str, *values: object) -> sqlite3.Row:
-        rows = self._all(sql, *values)
-        if not rows:
-            raise damaged(self._path, "a row that must be there is missing")
-        return rows[0]
-
-    def _all(self, sql: str, *values: object) -> list[sqlite3.Row]:
-        with self._lock, disk(self._path):
-            return self._db.execute(sql, values).fetchall()

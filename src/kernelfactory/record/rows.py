@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from kernelfactory.model import (
     Axis,
@@ -25,7 +25,11 @@ from kernelfactory.model import (
     Trust,
     Usage,
     Verdict,
+    Work,
 )
+
+Saying = Literal["release", "reject"]
+"""What a person can say of a program in quarantine."""
 
 
 class Row(Protocol):
@@ -180,6 +184,55 @@ class Refusal:
     last_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A program in quarantine that waits for a person: whose, since when, why, and where the program is. `programs`:
+    how many of that attempt wait; this is the best of them."""
+
+    measurement: int
+    attempt: int
+    at: float
+    parent: int | None
+    agent: str
+    score: float
+    reason: str | None
+    tree: str
+    commit: str | None
+    parent_score: float | None
+    programs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One row of the table `decision`: what a person said of a program in quarantine."""
+
+    seq: int
+    at: float
+    attempt: int
+    measurement: int
+    tree: str
+    decision: Saying
+    who: str
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fight:
+    """One row of the table `duel`: two programs timed against each other."""
+
+    duel: int
+    at: float
+    attempt: int
+    against: int
+    tree: str
+    against_tree: str
+    ratio: float
+    low: float
+    high: float
+    pairs: int
+    seconds: float
+
+
 # ── what the writer is given ─────────────────────────────────────────────────────────────────────
 
 
@@ -279,6 +332,8 @@ def verdict_of(row: Row, problem: str, digest: str) -> Verdict:
         measures=json.loads(row["measures"]),
         instruments=json.loads(row["instruments"]),
         flags=tuple(Flag(**flag) for flag in json.loads(row["flags"])),
+        interval=None if row["low"] is None else (row["low"], row["high"]),
+        screened=row["screened"],
     )
 
 
@@ -353,6 +408,20 @@ def attempt_json(row: Attempt, score: float | None, flags: Sequence[Mapping[str,
         "confirmed": row.confirmed,
         "fault": row.fault,
     }
+
+
+def handed_in(work: Work) -> dict[str, object]:
+    """What is kept of work that was handed in."""
+    return shallow(work.usage) | {
+        "end": work.end,
+        "fault": work.fault and text(work.fault),
+        "notes": text(work.notes, None),
+    }
+
+
+def text(said: str, cap: int | None = 2000) -> str:
+    """What SQLite can keep of any text."""
+    return said[:cap].encode("utf-8", "replace").decode().replace("\0", "�")
 
 
 def token_digest(token: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kernelfactory.model import BadInput, Experiment, KernelFactoryError
 
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x4B466163
 """`PRAGMA application_id` of a record ("KFac")."""
 DATABASE = "record.db"
@@ -124,16 +124,27 @@ def _migrate(db: sqlite3.Connection, path: Path, version: int, steps: Mapping[in
         raise BadInput(
             f"{path} was written by an older kernelfactory (record {version}) that this one cannot bring up to date"
         )
-    copy = connect(path.with_name(f"{DATABASE}.v{version}"), "mode=rwc")
+    copy = connect(copy_of(path, version), "mode=rwc")
     db.backup(copy)
     copy.close()
     text = "\n".join(steps[number] for number in range(version + 1, VERSION + 1))
+    db.execute("PRAGMA foreign_keys = 0")  # a table that is made anew is gone for a moment
     try:
-        db.executescript(f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {VERSION};\nCOMMIT;")
+        db.executescript(f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {VERSION};")
+        if db.execute("PRAGMA foreign_key_check").fetchone():
+            raise sqlite3.IntegrityError("rows would point at nothing")
+        db.execute("COMMIT")
     except sqlite3.DatabaseError as error:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise BadInput(f"{path} could not be brought up to date ({error}); it is as it was") from error
+    finally:
+        db.execute("PRAGMA foreign_keys = 1")
+
+
+def copy_of(path: Path, version: int) -> Path:
+    """Where a record is copied to before it is migrated."""
+    return path.with_name(f"{DATABASE}.v{version}")
 
 
 def _shipped_steps() -> dict[int, str]:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from kernelfactory.model import (
     BadInput,
+    Duel,
     Experiment,
     LostClaim,
     Outcome,
@@ -22,11 +23,25 @@ from kernelfactory.model import (
 )
 from kernelfactory.record.owner import own, refuse_network
 from kernelfactory.record.reading import Reader
-from kernelfactory.record.rows import Attempt, ClaimRow, Crew, Start, shallow, token_digest
+from kernelfactory.record.rows import (
+    Attempt,
+    ClaimRow,
+    Crew,
+    Saying,
+    Start,
+    handed_in,
+    shallow,
+    text,
+    token_digest,
+)  # fmt: skip
 from kernelfactory.record.store import (
     DATABASE,
+    VERSION,
     Options,
     RecordRefused,
+    check_file,
+    connect_for_reading,
+    copy_of,
     create,
     database,
     disk,
@@ -34,7 +49,7 @@ from kernelfactory.record.store import (
     open_to_write,
 )
 
-Purpose = Literal["screen", "confirm", "rejudge"]
+Purpose = Literal["screen", "confirm", "rejudge", "release"]
 
 ORDINARY = Options()
 REFUSALS = 100
@@ -118,7 +133,7 @@ class Record(Reader):
         with self.transaction():
             self._all(
                 "UPDATE run SET state = ?, why = ?, ended_at = max(?, started_at) WHERE run = ? AND state = 'running'",
-                *(state, _text(why), at, run),
+                *(state, text(why), at, run),
             )
 
     def pause(self, run: int, crew: Crew, until: float | None) -> None:
@@ -168,7 +183,7 @@ class Record(Reader):
             "parent": choice.parent,
             "island": choice.island,
             "move": choice.move,
-            "reason": _text(choice.reason),
+            "reason": text(choice.reason),
             "share_notes": int(choice.share_notes),
             "inspirations": " ".join(map(str, choice.inspirations)),
             "token_hash": token_digest(claim.token),
@@ -215,7 +230,7 @@ class Record(Reader):
         """A judged snapshot; the number within the attempt is the next one. A cached verdict costs no judge seconds.
         LostClaim: a screen or confirm of an attempt that is over. BadInput: a score that is not a number."""
         with self.transaction():
-            if purpose != "rejudge":
+            if purpose in ("screen", "confirm"):
                 self._expect(attempt, "claimed", "submitted")
             return self._measured(attempt, purpose, verdict, (at, commit, cached_from))
 
@@ -223,7 +238,7 @@ class Record(Reader):
         self, attempt: int, work: Work, at: float, *, commit: str | None = None, tree: str | None = None
     ) -> None:
         """Handed in, not yet judged: survives a crash before its verdict. LostClaim: not claimed any more."""
-        values = _handed_in(work) | {"state": "submitted", "submitted_at": at, "commit": commit, "tree": tree}
+        values = handed_in(work) | {"state": "submitted", "submitted_at": at, "commit": commit, "tree": tree}
         with self.transaction():
             self._update(attempt, values, "claimed")
 
@@ -233,27 +248,46 @@ class Record(Reader):
         """The end of an attempt; its result is `measurement` (None: there is no verdict), from which commit, tree,
         score and trust are taken. `fault`: why what was handed in could not be judged. LostClaim: over already."""
         values: dict[str, object] = {"state": "judged", "outcome": outcome, "ended_at": at}
-        values |= {"fault": _text(fault)} if fault else {}
+        values |= {"fault": text(fault)} if fault else {}
         with self.transaction():
             self._result(attempt, measurement, at, values)
             self._event("judged", attempt, measurement, at)
 
     def abandon(self, attempt: int, work: Work, at: float) -> None:
         """Nothing came of it; `work` says what was spent, noted, and why (`end`, `fault`). LostClaim: over already."""
-        values = _handed_in(work) | {"state": "abandoned", "outcome": "none", "ended_at": at}
+        values = handed_in(work) | {"state": "abandoned", "outcome": "none", "ended_at": at}
         with self.transaction():
             self._update(attempt, values, "claimed", "submitted")
             self._event("abandoned", attempt, None, at)
 
-    def rejudged(self, attempt: int, measurement: int, at: float) -> None:
-        """Another measurement is the result of this judged attempt from now on; it may be a rejection."""
+    def rejudged(self, attempt: int, measurement: int, at: float, outcome: Outcome | None = None) -> None:
+        """Another measurement is the result of this judged attempt from now on; it may be a rejection. `outcome`: what
+        came of the attempt, where that is another one now."""
         with self.transaction():
-            self._result(attempt, measurement, at, {})
+            self._result(attempt, measurement, at, {} if outcome is None else {"outcome": outcome})
             self._event("rejudged", attempt, measurement, at)
+
+    def decide(self, measurement: int, said: Saying, who: str, why: str | None, at: float) -> None:
+        """What a person said of the program in quarantine that this measurement judged. Changes no result."""
+        found = self.measurement(measurement)
+        values = {"at": at, "attempt": found.attempt, "measurement": measurement, "tree": found.verdict.tree}
+        with self.transaction():
+            self._insert(
+                "decision",
+                values | {"decision": said, "who": text(who, 100), "why": None if why is None else text(why)},
+            )
+
+    def fight(self, sides: tuple[int, str], against: tuple[int, str], duel: Duel, when: tuple[float, float]) -> None:
+        """Two programs (attempt and tree) were timed against each other; `when`: at what time, and for how long."""
+        values = {"attempt": sides[0], "tree": sides[1], "against": against[0], "against_tree": against[1]}
+        if not all(math.isfinite(number) and number > 0 for number in (duel.ratio, duel.low, duel.high)):
+            raise BadInput(f"the judge gave the duel {duel}: only finite ratios above 0 can be kept")
+        with self.transaction():
+            self._insert("duel", values | shallow(duel) | {"at": when[0], "seconds": when[1]})
 
     def refuse(self, attempt: int | None, verb: str, why: str, at: float) -> None:
         """A verb that was refused, so that it is seen. The same one again is counted; floods stay one row."""
-        verb, why = _text(verb, 40), _text(why, 300)
+        verb, why = text(verb, 40), text(why, 300)
         with self.transaction():
             same = "ifnull(attempt, -1) = ifnull(?, -1) AND verb = ? AND why = ?"
             known = self._all(f"SELECT refusal FROM refusal WHERE {same}", attempt, verb, why)
@@ -273,7 +307,9 @@ class Record(Reader):
         self, attempt: int, purpose: str, verdict: Verdict, when: tuple[float, str | None, int | None]
     ) -> int:
         at, commit, cached_from = when
-        if not all(math.isfinite(number) for number in (verdict.score or 0.0, *verdict.measures.values())):
+        low, high = verdict.interval or (None, None)
+        numbers = (verdict.score or 0.0, low or 0.0, high or 0.0, *verdict.measures.values())
+        if not all(math.isfinite(number) for number in numbers):
             raise BadInput(f"the ruler gave {verdict.score}, {dict(verdict.measures)}: only finite numbers can be kept")
         number = self._one("SELECT measurements + 1 FROM attempt WHERE attempt = ?", attempt)[0]
         values = {name: getattr(verdict, name) for name in _VERDICT}
@@ -286,7 +322,9 @@ class Record(Reader):
                 "purpose": purpose,
                 "at": at,
                 "commit": commit,
-                "reason": None if verdict.reason is None else _text(verdict.reason),
+                "low": low,
+                "high": high,
+                "reason": None if verdict.reason is None else text(verdict.reason),
                 "measures": json_text(dict(verdict.measures)),
                 "flags": json_text([shallow(flag) for flag in verdict.flags]),
                 "instruments": json_text(dict(verdict.instruments)),
@@ -359,7 +397,22 @@ class Record(Reader):
             )
 
 
-_VERDICT = ("tree", "verdict", "score", "reason_code", "jail", "trust", "inputs")
+_VERDICT = ("tree", "verdict", "score", "screened", "reason_code", "jail", "trust", "inputs")
+
+
+def bring_up_to_date(folder: str | Path) -> Path | None:
+    """Copy and migrate a record that an older program wrote: where the copy is; None: there was no need. Raises
+    BadInput as `open`."""
+    path = database(Path(folder))
+    db = connect_for_reading(path)
+    try:
+        version = check_file(db, path)
+    finally:
+        db.close()
+    if version == VERSION:
+        return None
+    Record.open(folder).close()
+    return copy_of(path, version)
 
 
 def _owning(path: Path, make: Callable[[], sqlite3.Connection], kind: type[Record]) -> Record:
@@ -378,16 +431,3 @@ def _owning(path: Path, make: Callable[[], sqlite3.Connection], kind: type[Recor
         raise
     record._owned = owned
     return record
-
-
-def _handed_in(work: Work) -> dict[str, object]:
-    return shallow(work.usage) | {
-        "end": work.end,
-        "fault": work.fault and _text(work.fault),
-        "notes": _text(work.notes, None),
-    }
-
-
-def _text(text: str, cap: int | None = 2000) -> str:
-    """What SQLite can keep of any text."""
-    return text[:cap].encode("utf-8", "replace").decode().replace("\0", "�")
