@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kernelfactory.model import Ruler, Trust
 
 Alarm = tuple[str, str]
 """(word, line)."""
 
 UNPROTECTED: Alarm = ("UNPROTECTED", "candidates run without a jail: a verdict can be forged")
+SELF_REPORTED: Alarm = (
+    "SELF-REPORTED",
+    "the problem's own evaluator runs the candidate: a candidate can forge its score (docs/judge.md)",
+)
+WEAK: Alarm = ("JUDGED-WEAK", "the jail of this machine is a weak one: kf doctor says what it lacks")
 SLOW: Alarm = ("SLOW", "no C core here, the exact Python simulator stands in: kf doctor")
 STOPPING: Alarm = ("STOPPING", "running attempts finish first; Ctrl-C again abandons them")
 
@@ -20,10 +27,13 @@ def stands_in(ruler: Ruler) -> bool:
     return ruler.backend == "python" and core.shared_object() is None
 
 
+OF_TRUST: Mapping[str, Alarm] = {"unprotected": UNPROTECTED, "self-reported": SELF_REPORTED, "judged-weak": WEAK}
+
+
 def of(trust: Trust, ruler: Ruler) -> list[Alarm]:
     """The alarms of a verdict or a run."""
-    unprotected = [UNPROTECTED] if trust in ("unprotected", "self-reported") else []
-    return [*unprotected, *([SLOW] if stands_in(ruler) else [])]
+    weak = [OF_TRUST[trust]] if trust in OF_TRUST else []
+    return [*weak, *([SLOW] if stands_in(ruler) else [])]
 
 
 def line(alarm: Alarm) -> str:

@@ -24,7 +24,13 @@ ISLAND_COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 WIDE, WIDEST = 110, 140
 BAR = 16
 STALE = 10
-ALARM_STYLES = {"UNPROTECTED": "bold white on red", "SLOW": "black on yellow", "STOPPING": "black on cyan"}
+ALARM_STYLES = {
+    "UNPROTECTED": "bold white on red",
+    "SELF-REPORTED": "bold white on red",
+    "JUDGED-WEAK": "black on yellow",
+    "SLOW": "black on yellow",
+    "STOPPING": "black on cyan",
+}
 FRAME_SECONDS = 0.1
 LINE_SECONDS = 10.0
 Row = TypeVar("Row")

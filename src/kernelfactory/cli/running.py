@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kernelfactory.cli import asking, places
+from kernelfactory.cli import alarms, asking, places
 from kernelfactory.cli.asking import EMBEDDED, MOST_HOURS, Asked
 from kernelfactory.cli.options import (
     Agents,

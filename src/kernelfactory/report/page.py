@@ -161,13 +161,20 @@ def warnings(data: ReportData) -> list[tuple[str, str, bool]]:
         found.append(
             (
                 "Weakly judged",
-                "The judge for this kind of problem shares a process with the program it "
-                "measures, or trusts an evaluator that does. A program could have set its own score.",
+                "The jail of this machine is a weak one (kf doctor says what it lacks): a program could have "
+                "reached more than it was given. Judge the best again in a stronger jail.",
                 True,
             )
         )
     if data.trust == "self-reported":
-        found.append(("Self-reported", "Scores were reported by the agents and not judged.", True))
+        found.append(
+            (
+                "Self-reported",
+                "The problem's own evaluator runs the program in its own process: a program could have set its "
+                "own score. These scores are never mixed with judged ones.",
+                True,
+            )
+        )
     open_cages = sum(row.cage == "none" for row in data.rows)
     if open_cages:
         found.append(
