@@ -15,6 +15,9 @@ from kernelfactory.files import state_folder
 from kernelfactory.model import BadInput
 
 LATEST = "latest"
+KNOWN = "experiments"
+"""In the state folder: the experiments made here, one a line, the latest last."""
+MOST_KNOWN = 1000
 
 
 def remember(folder: Path) -> None:
@@ -25,10 +28,30 @@ def remember(folder: Path) -> None:
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomic(state / LATEST, os.fsencode(folder.resolve()) + b"\n")
+        lines = [os.fsencode(path) for path in remembered() if path != folder.resolve()]
+        write_atomic(state / KNOWN, b"".join(line + b"\n" for line in (*lines, os.fsencode(folder.resolve()))))
     except OSError as error:
         from kernelfactory.cli.terminal import warn
 
         warn(f"kf: cannot remember this experiment in {state} ({error.strerror}): name its folder in later commands")
+
+
+def remembered() -> list[Path]:
+    """The experiments made here, as far as they are remembered, the latest last; some may be gone."""
+    named: list[bytes] = []
+    for name in (LATEST, KNOWN):
+        with suppress(OSError):
+            named = (state_folder() / name).read_bytes().split(b"\n") + named
+    return [Path(os.fsdecode(line)) for line in dict.fromkeys(named) if line][-MOST_KNOWN:]
+
+
+def every_experiment() -> list[Path]:
+    """The experiments that this machine can know of: those made here, and what lies beside them or in ./experiments."""
+    known = remembered()
+    beside = [folder.parent for folder in known] + [Path("experiments")]
+    around = [path.parent for place in dict.fromkeys(beside) if place.is_dir() for path in place.glob("*/record.db")]
+    found = dict.fromkeys(folder.resolve() for folder in (*known, *sorted(around)))
+    return [folder for folder in found if (folder / "record.db").is_file()]
 
 
 def experiment(folder: Path | None) -> Path:
