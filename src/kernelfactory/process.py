@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from kernelfactory.model import KernelFactoryError
 from kernelfactory.pipes import CHUNK, End, Feed, Sink, pump
@@ -30,7 +31,8 @@ class Silent(KernelFactoryError):
 @dataclass(frozen=True, slots=True)
 class Finished:
     """How a process ended. `returncode` is negative for a signal; `seconds` wall; `data` came over the extra pipe.
-    `overflow`: an output passed its cap; `timed_out`, `stopped`: why it was killed."""
+    `overflow`: an output passed its cap; `timed_out`, `stopped`: why it was killed. `out_of_memory`: somebody of the
+    tree was killed because all of it together took too much."""
 
     returncode: int
     stdout: bytes
@@ -40,6 +42,24 @@ class Finished:
     overflow: bool = False
     data: bytes = b""
     stopped: bool = False
+    out_of_memory: bool = False
+
+
+class Watch(Protocol):
+    """What whoever made the command does while it runs. `started`: after the fork, in the thread that forked, `begun`
+    from then on. `failed`: the main process ended by itself; the error when it was the launcher that failed, with what
+    it `said`. `ask`: before the main process is killed; it may end its tree itself and close `over`. `over`: it is
+    gone; was somebody killed for memory?"""
+
+    begun: bool
+
+    def started(self, pid: int) -> None: ...
+
+    def failed(self, said: bytes) -> KernelFactoryError | None: ...
+
+    def ask(self, pid: int, over: int) -> None: ...
+
+    def over(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +80,7 @@ class Options:
     user: int | None = None
     prepare: Callable[[], None] | None = None
     contained: bool = False
+    watch: Watch | None = None
 
 
 PLAIN = Options()
@@ -146,6 +167,8 @@ class Child:
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], fds: tuple[int, int, int], options: Options):
         self._mark = secrets.token_hex(12)
         self._contained = options.contained
+        self._watch = options.watch
+        self.out_of_memory = False
         self._lock = threading.Lock()
         self._talk = threading.Lock()
         self._popen: subprocess.Popen[bytes] | None = None
@@ -160,7 +183,7 @@ class Child:
                 if options.prepare is not None:
                     options.prepare()
                 self._popen = _fork(list(argv), environment, fds, options)
-                _expendable(self._popen.pid)
+                _begun(self._popen.pid, options)
             except BaseException as error:
                 self._error = error
             started.set()
@@ -171,8 +194,13 @@ class Child:
         threading.Thread(target=keep, daemon=True, name="keeper").start()
         started.wait()
         if self._popen is None:
-            os.close(self.over)
-            raise self._error or Ended("the process never started")
+            raise self._unstarted()
+
+    def _unstarted(self) -> BaseException:
+        os.close(self.over)
+        if self._watch is not None:
+            self._watch.over()
+        return self._error or Ended("the process never started")
 
     @property
     def pid(self) -> int:
@@ -200,11 +228,14 @@ class Child:
     def _end(self, popen: subprocess.Popen[bytes]) -> None:
         if not self._contained:
             _end_tree(popen.pid, f"{MARK}={self._mark}".encode())
+        if self._watch is not None:
+            self._watch.ask(popen.pid, self.over)
         with suppress(ProcessLookupError):
             os.kill(popen.pid, signal.SIGKILL)
         with self._talk:
             _ready(self.over, 1e6)  # the keeper has seen it: only then may it be reaped
             popen.wait()
+            self.out_of_memory = self._watch is not None and self._watch.over()
             for fd in (self.over, self.stdin, self.stdout):
                 if fd >= 0:
                     os.close(fd)
@@ -233,7 +264,7 @@ class Child:
                 try:
                     view = view[os.write(self.stdin, view) :]
                 except OSError:
-                    raise Ended("the process no longer reads") from None
+                    raise self._gone("the process no longer reads") from None
 
     def read(self, size: int, seconds: float) -> bytes:
         """Exactly `size` bytes within `seconds`. Raises Silent, Ended."""
@@ -243,7 +274,7 @@ class Child:
                 self._await(self.stdout, select.POLLIN, deadline)
                 piece = os.read(self.stdout, min(left, CHUNK))
                 if not piece:
-                    raise Ended("the process closed its output")
+                    raise self._gone("the process closed its output")
                 pieces.append(piece)
                 left -= len(piece)
         return b"".join(pieces)
@@ -259,7 +290,14 @@ class Child:
         if not ready:
             raise Silent("the process did not answer in time")
         if fd not in ready:
-            raise Ended("the process ended")
+            raise self._gone("the process ended")
+
+    def _gone(self, how: str) -> KernelFactoryError:
+        """The error for a child that does not answer any more: its launcher's, when that failed."""
+        failed = None
+        if self._watch is not None and _ready(self.over, 0.5) and _exited(self.pid):
+            failed = self._watch.failed(b"")
+        return failed or Ended(how)
 
 
 def signal_all(pids: Sequence[int], number: int) -> None:
@@ -278,10 +316,12 @@ def cpu_seconds(pid: int) -> float | None:
         return None
 
 
-def _expendable(pid: int) -> None:
-    """Short of memory, the kernel is to take a child before it takes us."""
+def _begun(pid: int, options: Options) -> None:
+    """Short of memory, the kernel is to take a child before it takes us; and who watches is told."""
     with suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
         file.write("1000")
+    if options.watch is not None:
+        options.watch.started(pid)
 
 
 def _await_end(popen: subprocess.Popen[bytes]) -> None:
@@ -291,6 +331,16 @@ def _await_end(popen: subprocess.Popen[bytes]) -> None:
             os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOWAIT)
     else:
         popen.wait()
+
+
+def _exited(pid: int) -> bool:
+    """Did this unreaped process end by itself, not by a signal?"""
+    if not hasattr(os, "waitid"):
+        return True
+    with suppress(ChildProcessError):
+        told = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        return told is not None and told.si_code == os.CLD_EXITED
+    return False
 
 
 def _ready(fd: int, seconds: float) -> bool:
@@ -365,7 +415,8 @@ def run(
 ) -> Finished:
     """Run `argv` (never through a shell) with exactly `env` (plus a mark, KF_TREE, unless contained), for at most
     `seconds`, until `stop` is set or an output passes its cap; then nothing of its tree is left. Reading ends when
-    the main process has ended, also while a daemon holds the pipes. Raises OSError when it cannot be started."""
+    the main process has ended, also while a daemon holds the pipes. Raises OSError when it cannot be started, and what
+    `options.watch` makes of a launcher that failed."""
     feed, sinks = Feed(stdin), _sinks(options)
     ends: tuple[End, ...] = (feed, *sinks)
     begin = time.monotonic()
@@ -383,6 +434,10 @@ def run(
     finally:
         for end in ends:
             end.close()
+    if why == "ended" and code >= 0 and options.watch is not None:
+        failed = options.watch.failed(bytes(sinks[1].data))
+        if failed is not None:
+            raise failed
     return Finished(
         returncode=code,
         stdout=bytes(sinks[0].data),
@@ -392,4 +447,5 @@ def run(
         overflow=any(sink.over for sink in sinks),
         data=bytes(sinks[2].data) if len(sinks) > 2 else b"",
         stopped=why == "stop",
+        out_of_memory=child.out_of_memory,
     )

@@ -16,11 +16,13 @@ from typing import Any
 
 from kernelfactory import attacks, process, seccomp
 from kernelfactory.interpreter import interpreter_binds, python
-from kernelfactory.jail import Jail, Spec
+from kernelfactory.jail import Jail, JailFailed, Spec
 from kernelfactory.model import BadInput
 from kernelfactory.process import Options
 
-ENV = {"PATH": "/usr/bin:/bin", "KF_AIM": "", "KF_REPORT": "", "PWD": "", "HOME": "", "TMPDIR": "", "LC_CTYPE": ""}
+PATH = "/usr/bin:/bin"
+OUTER = ["KF_REPORT", "KF_TREE"]
+"""What the launcher's environment may hold: which descriptor is whose, and a mark; nothing that the command has not."""
 MEMORY, PROCESSES, TMP = 512 << 20, 16, 2 << 20
 
 
@@ -48,7 +50,7 @@ def _targets() -> Iterator[tuple[dict[str, Any], process.Child]]:
             listening.bind(address)
             listening.listen()
         os.chmod(f"{folder}/socket", 0o777)
-        victim = process.spawn(["sleep", "60"], env={"PATH": "/usr/bin:/bin"}, options=Options(contained=True))
+        victim = process.spawn(["sleep", "60"], env={"PATH": PATH}, options=Options(contained=True))
         stack.callback(victim.kill)
         aim: dict[str, Any] = {
             "folder": folder,
@@ -72,7 +74,7 @@ def self_test(jail: Jail, only: Sequence[str] = ()) -> list[Attack]:
     with _targets() as (aim, victim):
         reading, leash = os.pipe()
         try:
-            aim |= {"env": list(ENV), "calls": _denied_calls(), "fds": [leash], "leash": leash, "only": list(only)}
+            aim |= {"env": OUTER, "calls": _denied_calls(), "fds": [leash], "leash": leash, "only": list(only)}
             aim |= {"processes": PROCESSES, "memory": MEMORY, "tmp": TMP}
             report = _attack(jail, aim, leash)
             os.close(leash)
@@ -95,18 +97,18 @@ def _attack(jail: Jail, aim: dict[str, Any], leash: int) -> dict[str, tuple[bool
     spec = Spec(
         argv=(python(), "-I", "-S", "-"),
         read=interpreter_binds(),
-        env={"PATH": ENV["PATH"], "KF_AIM": json.dumps(aim)},
+        env={"PATH": PATH, "KF_AIM": json.dumps(aim)},
         seconds=10,
         memory=MEMORY,
         processes=PROCESSES,
         tmp_bytes=TMP,
         proc=True,
     )
-    done = jail.run(
-        spec,
-        stdin=Path(attacks.__file__).read_bytes(),
-        options=Options(data_fd_env="KF_REPORT", data_bytes=1 << 20, pass_fds=(leash,)),
-    )
+    pipes = Options(data_fd_env="KF_REPORT", data_bytes=1 << 20, pass_fds=(leash,))
+    try:
+        done = jail.run(spec, stdin=Path(attacks.__file__).read_bytes(), options=pipes)
+    except JailFailed as failed:
+        raise BadInput(f"it does not start: {str(failed).partition(': ')[2]}") from None
     try:
         return {name: (bool(worked), str(detail)) for name, (worked, detail) in json.loads(done.data).items()}
     except ValueError:

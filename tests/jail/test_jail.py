@@ -11,8 +11,18 @@ from pathlib import Path
 import pytest
 
 from kernelfactory import jail, process, seccomp
-from kernelfactory.jail import Bubblewrap, Spec, Unprotected, find, interpreter_binds, python, working
+from kernelfactory.jail import (
+    Bubblewrap,
+    JailFailed,
+    Spec,
+    Unprotected,
+    find,
+    interpreter_binds,
+    python,
+    working,
+)
 from kernelfactory.model import BadInput
+from kernelfactory.process import Ended
 
 ENV = {"PATH": "/usr/bin:/bin"}
 FIND = (
@@ -110,7 +120,30 @@ def test_where_namespaces_are_forbidden_one_line_says_so(bwrap: Bubblewrap) -> N
 def test_the_environment_never_lies_on_the_command_line(bwrap: Bubblewrap) -> None:
     with bwrap.command(Spec(("true",), env={"KEY": "sk-secret", "LD_PRELOAD": "/x.so"})) as made:
         assert "sk-secret" not in " ".join(made.argv)
-        assert dict(made.env) == {"KEY": "sk-secret"}, "what acts on loaders is set inside only"
+        assert dict(made.env) == {}, "bubblewrap itself has none"
+
+
+def test_the_environment_is_the_command_s_alone(bwrap: Bubblewrap) -> None:
+    """Also a large one, and with what acts on loaders; inside nothing of it shows as the first process's."""
+    env = {**ENV, "LARGE": "x" * 100_000, "LINES": "a\nb=c", "EMPTY": "", "GCONV_PATH": "/tmp"}
+    text = "import os; print(len(os.environ['LARGE']), repr(os.environ['LINES'] + os.environ['EMPTY']))"
+    spec = Spec((python(), "-I", "-S", "-c", text), read=interpreter_binds(), env=env)
+    assert bwrap.run(spec).stdout == b"100000 'a\\nb=c'\n"
+    shown = bwrap.run(Spec(("cat", "/proc/1/environ", "/proc/1/cmdline"), env=env, proc=True)).stdout
+    assert b"LARGE" not in shown and b"GCONV_PATH" not in shown and b"--args" in shown
+
+
+class Talkative(Bubblewrap):
+    """A real bubblewrap that starts with an environment of its own."""
+
+    def command(self, spec: Spec, options: process.Options = process.PLAIN) -> jail.Launch:
+        return replace(super().command(spec, options), env={"API_KEY": "sk-secret"})
+
+
+def test_an_environment_of_bwrap_itself_is_found_out(bwrap: Bubblewrap) -> None:
+    """Injected fault: what bubblewrap is started with shows in /proc/1/environ."""
+    worked = [attack.name for attack in jail.self_test(Talkative(bwrap.binary)) if attack.worked]
+    assert worked == ["read the launcher's environment"]
 
 
 def test_a_preloaded_library_never_acts_on_bwrap_itself(bwrap: Bubblewrap) -> None:
@@ -208,6 +241,50 @@ def test_root_is_never_root_inside_and_neighbours_differ(bwrap: Bubblewrap) -> N
     assert len(seen) == 3 and all(60_500 <= uid < 61_000 for uid in seen)
     assert bwrap.run(Spec(("id", "-u"), env=ENV, uid=60_004)).stdout == b"60004\n"
     assert jail.cage_uid(4) == 60_004 == jail.cage_uid(504)
+
+
+class Misled(Bubblewrap):
+    """A real bubblewrap that is told to do what cannot be done."""
+
+    def command(self, spec: Spec, options: process.Options = process.PLAIN) -> jail.Launch:
+        made = super().command(spec, options)
+        end = made.argv.index("--")
+        return replace(made, argv=(*made.argv[:end], "--ro-bind", "/no/such/place", "/x", *made.argv[end:]))
+
+
+def test_a_jail_that_does_not_start_is_no_crash(bwrap: Bubblewrap) -> None:
+    made = Misled(bwrap.binary)
+    with pytest.raises(JailFailed, match=r"the jail did not start: bwrap: .*/no/such/place"):
+        made.run(Spec(("true",), env=ENV))
+    child = made.spawn(Spec(("cat",), env=ENV))
+    try:
+        with pytest.raises(JailFailed, match="did not start"):
+            child.read(1, 30)
+    finally:
+        child.kill()
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("sh", "-c", "exit 1"), 1),
+        (("no-such-program",), 127),
+        (("sh", "-c", "kill -9 $$"), 137),
+        (("sh", "-c", "kill -9 1; kill -9 -1; exit 3"), 3),
+        (("sh", "-c", 'for n in 3 4 5 6 7 8 9; do eval "exec $n>&-"; done; exit 1'), 1),
+        (("sh", "-c", "echo bwrap: no permissions >&2; exit 1"), 1),
+    ],
+)
+def test_no_command_can_look_like_a_jail_that_did_not_start(
+    bwrap: Bubblewrap, command: tuple[str, ...], code: int
+) -> None:
+    assert bwrap.run(Spec(command, env=ENV)).returncode == code
+    child = bwrap.spawn(Spec(command, env=ENV))
+    try:
+        with pytest.raises(Ended):
+            child.read(1, 30)
+    finally:
+        assert child.kill() == code
 
 
 def test_no_working_jail_is_bad_input() -> None:

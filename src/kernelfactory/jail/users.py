@@ -1,0 +1,41 @@
+"""Users that root becomes before it runs foreign code. Refuses to be user 0 inside, or nobody."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+UID_BASE = 60_000
+"""The first of the user numbers that root drops to: 60000 + slot for cages, 60500 up for what the judge runs."""
+
+_SHARE = 500
+_next = itertools.count()
+
+
+def drops() -> bool:
+    """Must and can this process become another user? (In a user namespace of one user, root is nobody special.)"""
+    if os.geteuid() != 0:
+        return False
+    lines = [[int(word) for word in line.split()] for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    return any(first <= UID_BASE and first + count >= UID_BASE + 2 * _SHARE for first, _, count in lines)
+
+
+def cage_uid(slot: int) -> int | None:
+    """The user that the cage of worker `slot` runs as: 60000 + slot (mod 500) for root, None: nobody else."""
+    return UID_BASE + slot % _SHARE if drops() else None
+
+
+def judged_uid() -> int:
+    """A user for one run, another one than that of the runs before."""
+    return UID_BASE + _SHARE + next(_next) % _SHARE
+
+
+def own(folder: str | Path, uid: int | None) -> None:
+    """Give `folder` and all in it to a cage's user (None: nothing to do). Links are given, not followed."""
+    if uid is None:
+        return
+    os.chown(folder, uid, uid, follow_symlinks=False)
+    for _, folders, files, opened in os.fwalk(folder, follow_symlinks=False):
+        for name in (*folders, *files):
+            os.chown(name, uid, uid, dir_fd=opened, follow_symlinks=False)
