@@ -24,7 +24,11 @@ class Raised(Rejected):
 
     def __init__(self, error: str, absent: bool) -> None:
         super().__init__("crashed", f"the program raised {error}")
+        self.error = error
         self.absent = absent
+
+    def __reduce__(self) -> Any:
+        return Raised, (self.error, self.absent)
 
 
 class Kept(Handle):

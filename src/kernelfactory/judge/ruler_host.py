@@ -29,7 +29,8 @@ def main(argv: list[str]) -> int:
     folder, name = argv
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a ruler prints is no answer
-    requests = os.fdopen(0, "rb", closefd=False)
+    requests = os.fdopen(os.dup(0), "rb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nor is what it reads, or a process of its, a request
     try:
         sys.path[:0] = [folder, str(Path(__file__).resolve().parents[2])]
         ruler = _load(folder, name)
@@ -115,15 +116,10 @@ def _subject(request: dict[str, Any], artefact: bytes, relay: Callable[..., Any]
 def _evaluated(ruler: ModuleType, request: dict[str, Any], relay: Callable[..., Any]) -> Any:
     """An existing evaluator's answer about the stand-in."""
     from kernelfactory.judge import stand_in
-    from kernelfactory.model import Measured, Rejected
+    from kernelfactory.model import Measured
 
     door = stand_in.Door(relay, tempfile.mkdtemp(), request["module"], str(Path(__file__).resolve().parents[2]))
-    try:
-        score, measures, error = stand_in.evaluated(getattr(ruler, request["function"]), door.path, request["score"])
-    finally:
-        door.close()
-    if door.raised and (error or request["goal"] == "min"):
-        raise Rejected("crashed", "the program raised an exception")
+    score, measures = stand_in.evaluated(getattr(ruler, request["function"]), door, request["score"], request["goal"])
     return Measured(score, measures)
 
 
@@ -145,8 +141,8 @@ def _fault(error: Exception) -> dict[str, Any]:
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     frames += [(error.filename or "?", error.lineno)] if isinstance(error, SyntaxError) else []
     file, line = next((f for f in reversed(frames) if os.path.dirname(f[0]) == sys.argv[1]), (frames or [("?", 0)])[-1])
-    where = f"{os.path.basename(file)}:{line}"
-    return {"fault": f"{type(error).__name__} ({where})"[:200], "detail": str(error)[:500]}
+    what = str(error) if type(error).__name__ == "Unsendable" else type(error).__name__
+    return {"fault": f"{what} ({os.path.basename(file)}:{line})"[:200], "detail": str(error)[:500]}
 
 
 def _send(answers: BinaryIO, answer: dict[str, Any], payload: bytes = b"") -> None:

@@ -57,7 +57,7 @@ class Ruling:
         self.problem = problem
         self._jail = jail
         self._scratch = scratch
-        self._keep = os.cpu_count() or 1
+        self._keep = 0 if problem.measure.evaluator else os.cpu_count() or 1  # evaluators expect a process of their own
         self._pool = Pool(lambda: start_host(problem, jail), keep=self._keep)
         self._confirming = self._pool
         if problem.measure.separate:

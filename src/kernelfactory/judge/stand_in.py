@@ -1,40 +1,61 @@
 """The import shim: stands where an existing evaluator expects the candidate, as a module whose names call the jailed
 worker and give plain data back. The evaluator stays as it is, and never imports the candidate.
 
-Runs in the ruler's process, or in one that the evaluator starts (then by a Unix socket). One call at a time."""
+Runs in the ruler's process, or in those that the evaluator starts (then by a Unix socket). One call at a time."""
 
 from __future__ import annotations
 
+import builtins
+import copyreg
 import json
 import os
 import socket
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from functools import cache
+from inspect import Parameter, signature
+from typing import Any, NoReturn, cast
 
-from kernelfactory.judge.calls import Calls, Kept, Relay
+from kernelfactory.judge.calls import Calls, Kept, Raised, Relay, Unsendable
 from kernelfactory.judge.inside.kfworker import FRAME
-from kernelfactory.model import Rejected
+from kernelfactory.model import ReasonCode, Rejected
 
 TEXT = '''"""Stands in for the candidate, which is not here: every name is answered by its jailed worker."""
-import sys
-sys.path.append({package!r})
-from kernelfactory.judge import stand_in as _stand_in
-_program = _stand_in.at({socket!r})
-def __getattr__(name):
-    return _program.attribute(name)
+__import__("sys").path.append({package!r})
+__getattr__, __dir__ = __import__("kernelfactory.judge.stand_in", fromlist=["opened"]).opened({path!r}, globals())
 '''
+SCRIPT = "the evaluator runs the program as a script: a stand-in can only be imported"
+OPAQUE = "the program answered with something that stays with it (a generator, an object): only plain data crosses"
+
+
+def opened(path: str, names: MutableMapping[str, Any]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """What the stand-in at `path` answers, given its globals. Text that is executed and not imported (exec, runpy) has
+    nobody to ask, so all names are looked up at once; never over a name that is there already, nor, among names of
+    somebody else's, over a built-in one: an evaluator's own functions stay its own."""
+    program = Program(Line(path))
+    if names.get("__name__") == "__main__" and names.get("__loader__") is not None:
+        program.tell(fault=SCRIPT)
+        raise SystemExit(SCRIPT)
+    if getattr(names.get("__spec__"), "origin", None) != path:
+        taken = {*names, *(vars(builtins) if any(not name.startswith("__") for name in names) else ())}
+        names.update((name, program.attribute(name)) for name in program.names() if name not in taken)
+    return program.attribute, program.names
 
 
 class Program:
     """The candidate, as an evaluator gets it: attributes are plain data, or remote things."""
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self._calls = Calls(line, "candidate")
 
     def attribute(self, name: str, of: int = 0) -> Any:
         """Raises AttributeError where the program has no such name, Rejected when it does not answer."""
+        if name == "__all__" and of == 0:
+            return self.names()
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
         try:
@@ -42,76 +63,163 @@ class Program:
         except Rejected as rejected:
             if getattr(rejected, "absent", False):
                 raise AttributeError(name) from None
-            raise
+            raise self._heard(rejected) from None
         return self.wrapped(found)
 
-    def wrapped(self, found: Any) -> Any:
-        return Remote(self, found) if isinstance(found, Kept) else found
+    def names(self) -> list[str]:
+        """The names that the program says it has, those with an underscore in front apart."""
+        with suppress(Raised):
+            found, _ = self._calls.ask([], of=0, name="__dir__")
+            if type(found) is list:
+                return sorted({name for name in found if _fit(name)})
+        return []
 
     def call(self, of: int, args: Any, kwargs: Any) -> Any:
-        args = [_sent(arg) for arg in args]
-        answer, _ = self._calls.ask(args, {name: _sent(arg) for name, arg in kwargs.items()}, of=of)
+        try:
+            answer, _ = self._calls.ask(_sent(list(args)), _sent(kwargs), of=of)
+        except Unsendable as error:
+            self.tell(fault=str(error))
+            raise
+        except Rejected as rejected:
+            raise self._heard(rejected) from None
         return self.wrapped(answer)
+
+    def wrapped(self, found: Any) -> Any:
+        if not isinstance(found, Kept):
+            return found
+        return (RemoteCall if found.called else Remote)(self, found.number)
+
+    def tell(self, **words: str) -> None:
+        """Let the judge know, whatever the evaluator makes of the exception: how the program failed (`code`, `reason`);
+        `opaque`, that an answer is no plain data; `fault`, what this evaluator can never do."""
+        self.line({"told": words}, b"")
+
+    def _heard(self, rejected: Rejected) -> Rejected:
+        self.tell(code=rejected.code, reason=rejected.reason)
+        return _kind(rejected.error)(rejected.error, False) if isinstance(rejected, Raised) else rejected
+
+
+def _fit(name: Any) -> bool:
+    return type(name) is str and name.isidentifier() and not name.startswith("_")
 
 
 def _sent(value: Any) -> Any:
-    return value.kept if isinstance(value, Remote) else value
+    """A value with the worker's own things as the worker knows them."""
+    if isinstance(value, Remote):
+        return Kept(value._kf_number, True)
+    if type(value) in (list, tuple):
+        return type(value)(map(_sent, value))
+    return {name: _sent(item) for name, item in value.items()} if type(value) is dict else value
 
 
 class Remote:
-    """A function, class or object that stays in the worker. Calls and attributes go there; what comes back is plain
-    data or remote again. It has no other behaviour: nothing of the candidate's runs here."""
+    """An object that stays in the worker. Attributes and calls go there; what comes back is plain data or remote again.
+    It has no other behaviour: nothing of the candidate's runs here."""
 
-    def __init__(self, program: Program, kept: Kept) -> None:
-        self._program = program
-        self.kept = kept
+    __slots__ = ("_kf_number", "_kf_program")
+    _kf_number: int
+    _kf_program: Program
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self.kept.called:
-            raise TypeError("this thing of the program's cannot be called")
-        return self._program.call(self.kept.number, args, kwargs)
+    def __init__(self, program: Program, number: int) -> None:
+        object.__setattr__(self, "_kf_program", program)
+        object.__setattr__(self, "_kf_number", number)
 
     def __getattr__(self, name: str) -> Any:
-        return self._program.attribute(name, self.kept.number)
+        return self._kf_program.attribute(name, self._kf_number)
+
+    def __reduce__(self) -> Any:
+        return _again, (self._kf_program.line.path, self._kf_number, isinstance(self, RemoteCall))
+
+    def __bool__(self) -> bool:
+        return True
+
+    def _opaque(self, *_: Any) -> NoReturn:
+        self._kf_program.tell(opaque=OPAQUE)
+        raise TypeError(OPAQUE)
+
+    __setattr__ = __iter__ = __next__ = __len__ = __getitem__ = __contains__ = __float__ = __int__ = _opaque
+    __index__ = __array__ = __lt__ = __gt__ = __le__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = _opaque
+    __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __abs__ = __neg__ = __enter__ = __exit__ = __await__ = _opaque
+
+
+class RemoteCall(Remote):
+    """A function or class that stays in the worker."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._kf_program.call(self._kf_number, args, kwargs)
+
+
+def _again(path: str, number: int, called: bool) -> Remote:
+    return (RemoteCall if called else Remote)(Program(Line(path)), number)
+
+
+# ── exceptions ───────────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def _kind(error: str) -> type[Raised]:
+    """A Raised that `except` of the same built-in kind catches, where one can be both. Not of those that end an
+    iteration: they would end the evaluator's."""
+    kind = getattr(builtins, error, None)
+    ends = (StopIteration, StopAsyncIteration)
+    if not (isinstance(kind, type) and issubclass(kind, Exception)) or issubclass(kind, ends):
+        return Raised
+    with suppress(TypeError):
+        both: type[Raised] = type("Raised", (Raised, kind), {"__module__": __name__})
+        both(error, False)
+        return both
+    return Raised
+
+
+def _reduced(rejected: Rejected) -> Any:
+    return Rejected, (rejected.code, rejected.reason)
+
+
+copyreg.pickle(Rejected, _reduced)  # a process of the evaluator's hands it to another
 
 
 # ── who may call ─────────────────────────────────────────────────────────────────────────────────
 
-_here: dict[str, tuple[int, Relay]] = {}
-"""The relay of a stand-in's address, in the process (by number) that holds it."""
-
 
 class Door:
-    """Makes the stand-in for one evaluation and answers those who import it, in this process or another."""
+    """Makes the stand-in for one evaluation and answers those who import it, in this process or another.
+
+    A thread of its own talks to the judge, so that whoever waits for it may be interrupted (signal.alarm) or give up
+    (a future's timeout), and no answer ever meets the wrong question."""
 
     def __init__(self, relay: Relay, folder: str, name: str, package: str) -> None:
         self._relay = relay
-        self._turn = threading.Lock()
-        self.raised = False
-        """Did the program raise an exception, other than for a name that is not there?"""
+        self._judge = ThreadPoolExecutor(1, "door")
+        self.pid = os.getpid()
+        self.told: dict[str, str] = {}
         self.path = os.path.join(folder, f"{name}.py")
-        self.address = os.path.join(folder, f".{name}.sock")
         with open(self.path, "w", encoding="utf-8") as file:
-            file.write(TEXT.format(package=package, socket=self.address))
-        _here[self.address] = (os.getpid(), self._one)
-        self._listener = _listening(self.address)
+            file.write(TEXT.format(package=package, path=self.path))
+        _doors[self.path] = self
+        self._listener = _listening(_address(self.path))
         if self._listener is not None:
             threading.Thread(target=self._listen, args=(self._listener,), daemon=True).start()
 
     def close(self) -> None:
-        _here.pop(self.address, None)
+        """Wait for the call that is under way, and take no more."""
+        del _doors[self.path]
+        self._judge.shutdown(cancel_futures=True)
         if self._listener is not None:
             self._listener.close()
-        for path in (self.path, self.address):
+        for path in (self.path, _address(self.path)):
             with suppress(OSError):
                 os.unlink(path)
 
-    def _one(self, wanted: dict[str, Any], request: bytes) -> tuple[dict[str, Any], bytes]:
-        with self._turn:
-            told, answer = self._relay(wanted, request)
-        said = answer[FRAME.size : FRAME.size + 200]
-        self.raised = self.raised or (said.startswith(b'["raised"') and not said.endswith(b",true]"))
-        return told, answer
+    def one(self, wanted: dict[str, Any], request: bytes) -> tuple[dict[str, Any], bytes]:
+        if "told" in wanted:
+            self.told = {**wanted["told"], **self.told}  # what came first
+            return {}, b""
+        try:
+            return self._judge.submit(self._relay, wanted, request).result()
+        except (RuntimeError, CancelledError):
+            raise EOFError("this evaluation is over") from None
 
     def _listen(self, listener: socket.socket) -> None:
         with suppress(OSError):
@@ -122,7 +230,15 @@ class Door:
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rwb") as stream, suppress(OSError, EOFError):
             while (got := _received(stream)) is not None:
-                _send(stream, *self._one(*got))
+                _send(stream, *self.one(*got))
+
+
+_doors: dict[str, Door] = {}
+"""By the path of the stand-in, in the process that made them."""
+
+
+def _address(path: str) -> str:
+    return f"{path.removesuffix('.py')}.sock"
 
 
 def _listening(address: str) -> socket.socket | None:
@@ -136,29 +252,33 @@ def _listening(address: str) -> socket.socket | None:
     return listener
 
 
-def at(address: str) -> Program:
-    """The program behind a stand-in."""
-    pid, relay = _here.get(address, (0, None))
-    if relay is not None and pid == os.getpid():
-        return Program(Calls(relay, "candidate"))
-    return Program(Calls(_connected(address), "candidate"))
+class Line:
+    """The way to a stand-in's door from whatever process and thread this is: each has its own."""
 
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._mine = threading.local()
 
-def _connected(address: str) -> Relay:
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    made.connect(address)
-    stream = made.makefile("rwb")
-    turn = threading.Lock()
+    def __call__(self, wanted: dict[str, Any], request: bytes) -> tuple[dict[str, Any], bytes]:
+        door = _doors.get(self.path)
+        return door.one(wanted, request) if door and door.pid == os.getpid() else self._far(wanted, request)
 
-    def relay(wanted: dict[str, Any], request: bytes) -> tuple[dict[str, Any], bytes]:
-        with turn:
-            _send(stream, wanted, request)
-            answer = _received(stream)
+    def _far(self, wanted: dict[str, Any], request: bytes) -> tuple[dict[str, Any], bytes]:
+        pid, stream = getattr(self._mine, "at", (0, None))
+        stream = stream if pid == os.getpid() else self._connected()
+        self._mine.at = (0, None)  # one that is cut short is of no more use
+        _send(stream, wanted, request)
+        answer = _received(stream)
         if answer is None:
-            raise EOFError("the judge is gone")
+            raise EOFError("this evaluation is over")
+        self._mine.at = (os.getpid(), stream)
         return answer
 
-    return relay
+    def _connected(self) -> Any:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with made:
+            made.connect(_address(self.path))
+            return made.makefile("rwb")
 
 
 def _send(stream: Any, head: dict[str, Any], data: bytes) -> None:
@@ -178,20 +298,75 @@ def _received(stream: Any) -> tuple[dict[str, Any], bytes] | None:
 # ── what an evaluator answers ────────────────────────────────────────────────────────────────────
 
 
-def evaluated(evaluate: Callable[[str], Any], path: str, key: str) -> tuple[float, dict[str, float], bool]:
-    """(score, other numbers, did it name an error?) of `evaluate(path)`: a dictionary, something with `.metrics`, or a
-    number. Raises LookupError when the score is not in it."""
-    answer = evaluate(path)
-    metrics = getattr(answer, "metrics", answer)
-    if isinstance(metrics, int | float) and not isinstance(metrics, bool):
-        return metrics, {}, False
+def evaluated(evaluate: Callable[..., Any], door: Door, key: str, goal: str) -> tuple[float, dict[str, float]]:
+    """(score, other numbers) that an evaluator gives the program behind a door. Raises Rejected where the program is to
+    blame, Unsendable, LookupError and what the evaluator raises where it is the evaluator."""
+    metrics, failure = None, None
+    try:
+        metrics = _metrics(evaluate, door.path)
+    except Exception as error:
+        failure = error
+    finally:
+        door.close()
+    _blame(door.told, metrics, goal, failed=failure is not None)
+    if failure is not None:
+        raise failure
+    return _numbers(metrics, key)
+
+
+def _blame(told: dict[str, str], metrics: Any, goal: str, *, failed: bool) -> None:
+    """Evaluators turn what goes wrong into a score of 0, as a rule: that is for them to say where more is better, and
+    the best score of all where less is."""
+    if "fault" in told:
+        raise Unsendable(told["fault"])
+    if "opaque" in told:
+        raise Rejected("malformed", told["opaque"])
+    named = metrics.get("error") if isinstance(metrics, dict) else None
+    refused = bool(named) and not _is_number(named)
+    if "code" in told and (failed or refused or goal == "min"):
+        raise Rejected(cast(ReasonCode, told["code"]), told["reason"])
+    if refused and goal == "min":
+        raise Rejected("wrong_answer", "the evaluator found an error in what the program answered")
+
+
+def _metrics(evaluate: Callable[..., Any], path: str) -> Any:
+    """What an evaluator answers: a dictionary or a number, itself or as `.metrics`; or what it leaves in the results
+    folder, where it takes one (metrics.json, and in correct.json whether the program is right)."""
+    needed = [p for p in signature(evaluate).parameters.values() if p.default is p.empty and p.kind in _BY_PLACE]
+    if len(needed) < 2:
+        answer = evaluate(path)
+        return getattr(answer, "metrics", answer)
+    folder = tempfile.mkdtemp()
+    evaluate(path, folder)
+    correct = _left(folder, "correct.json")
+    if isinstance(correct, dict) and correct.get("correct") is False:
+        raise Rejected("wrong_answer", "the evaluator says that the program is not correct")
+    return _left(folder, "metrics.json")
+
+
+_BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _left(folder: str, name: str) -> Any:
+    try:
+        with open(os.path.join(folder, name), "rb") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return None
+
+
+def _numbers(metrics: Any, key: str) -> tuple[float, dict[str, float]]:
+    if _is_number(metrics):
+        return _plain(metrics), {}
     if not isinstance(metrics, dict) or key not in metrics:
         names = ", ".join(sorted(map(str, metrics)))[:200] if isinstance(metrics, dict) else type(metrics).__name__
         raise LookupError(f"the evaluator's answer has no {key!r} (it has: {names}); set measure.score")
+    public = metrics.get("public")
+    metrics = {**public, **metrics} if isinstance(public, dict) else metrics
     numbers = {str(name): _plain(value) for name, value in metrics.items() if _is_number(value)}
     if key not in numbers:
         raise LookupError(f"the evaluator's {key!r} is no number")
-    return numbers.pop(key), numbers, bool(metrics.get("error"))
+    return numbers.pop(key), numbers
 
 
 def _is_number(value: Any) -> bool:

@@ -23,6 +23,7 @@ FRAME = struct.Struct(">IQ")
 DEPTH = 64
 NUMBERS = "biufc"
 _PLAIN = frozenset((bool, int, str, type(None)))
+_CONTAINERS = (float, list, tuple, dict, set, frozenset)
 
 
 class Unsayable(Exception):
@@ -99,7 +100,9 @@ def _finite(number: float) -> float:
 def kind_name(value: Any) -> str:
     """The type of a value, in words that a hostile type cannot choose."""
     kind = type(value)
-    return kind.__name__ if getattr(builtins, kind.__name__, None) is kind else "an object"
+    if getattr(builtins, kind.__name__, None) is kind:
+        return str(kind.__name__)
+    return "a function" if callable(value) else "an object"
 
 
 def loads(text: bytes) -> Any:
@@ -249,7 +252,7 @@ class Answers:
         try:
             said = ["value", encode(value, payload)]
         except Unsayable:
-            if not self.keeping:
+            if not self.keeping or isinstance(value, _CONTAINERS):
                 raise
             number = len(self.things)
             self.things[number] = value
