@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -60,6 +60,20 @@ def make_problem(tmp_path: Path) -> Make:
         return problem.load(folder)
 
     return make
+
+
+@pytest.fixture
+def write_problem(tmp_path: Path) -> Callable[[Mapping[str, str]], Problem]:
+    """A problem of these files (paths in its folder, texts). task.md is there."""
+
+    def write(texts: Mapping[str, str]) -> Problem:
+        folder = tmp_path / f"problem-{len(list(tmp_path.iterdir()))}"
+        for name, text in {"task.md": "Do it.\n", **texts}.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        return problem.load(folder)
+
+    return write
 
 
 @pytest.fixture
