@@ -36,6 +36,11 @@ def of(trust: Trust, ruler: Ruler) -> list[Alarm]:
     return [*weak, *([SLOW] if stands_in(ruler) else [])]
 
 
+def private(what: str) -> Alarm:
+    """Programs of a problem with private solutions are where they can leave this machine."""
+    return "PRIVATE", what
+
+
 def line(alarm: Alarm) -> str:
     """For stderr and for pipes."""
     return f"kf: {alarm[0]}: {alarm[1]}"

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from kernelfactory import __version__
-from kernelfactory.cli import doctor, inside, judging, making, publishing, reading, running, tending
+from kernelfactory.cli import best, doctor, inside, judging, making, publishing, quarantine, reading, running, tending
 
 EXIT_CODES = "Exit codes: 0 done, 1 the answer is no, 2 bad input, 3 cut short (work kept), 130 Ctrl-C (work kept)."
 
 COMMANDS = {
     "Run": (running.demo, running.run, running.resume, running.stop, tending.clean),
-    "Read": (reading.status, reading.attempts, reading.show, reading.best, reading.notes, tending.report),
-    "Judge": (making.new, judging.judge, judging.check, doctor.doctor),
+    "Read": (reading.status, reading.attempts, reading.show, best.best, reading.notes, tending.report),
+    "Judge": (making.new, judging.judge, judging.check, quarantine.quarantine, doctor.doctor),
     "Publish": (publishing.publish_check,),
     "Inside a workspace": (inside.measure, inside.submit, inside.abandon, inside.renew),
 }

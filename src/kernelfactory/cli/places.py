@@ -90,6 +90,12 @@ def new_folder(named: Path | None, problem: str) -> Path:
     return named
 
 
+def work_tree(folder: Path) -> Path | None:
+    """The git repository that a folder lies in, told by its .git alone."""
+    full = folder.resolve()
+    return next((above for above in (full, *full.parents) if os.path.lexists(above / ".git")), None)
+
+
 def can_be_made(folder: Path, option: str) -> None:
     """Make a folder with its parents, and take back what was not there. Raises BadInput that names `option`."""
     missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]

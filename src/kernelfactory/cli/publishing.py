@@ -68,7 +68,7 @@ def _tell(folder: Path, report: Report) -> None:
 
 def _tell_leaks(shown: str, report: Report) -> None:
     leaks, count = report.looked.leaks[:SHOWN], len(report.looked.leaks)
-    say(f"{number(count)} {'place gives' if count == 1 else 'places give'} private programs away in {shown}", "")
+    say(f"{_counted(count, 'place')} in {shown} would give private programs away", "")
     heads = ("where", "commit", "attempt", "score", "likeness", "experiment")
     table(heads, [_cells(leak, report) for leak in leaks], ("where", "commit", "likeness", "experiment"))
     say(*([f"… and {number(count - SHOWN)} more (--json has all)"] if count > SHOWN else []), "")
@@ -103,7 +103,7 @@ def _likeness(leak: Leak) -> str:
     words = {
         "same": "same content",
         "layout": "same but for layout",
-        "near": f"{share} of it",
+        "near": f"{share} of the program",
         "part": f"{share} of what is new in it",
     }
     return words[leak.match.likeness]
@@ -113,14 +113,21 @@ def _footing(report: Report) -> list[str]:
     """What was looked at, and against what."""
     looked, private = report.looked, [known for known in report.known if known.programs]
     count = sum(known.programs for known in private)
-    lines = [f"looked at {number(looked.files)} files"]
+    lines = [f"looked at {_counted(looked.files, 'file')}"]
     if looked.repositories:
-        lines[0] += f"; in history at {number(looked.commits)} commits and {number(looked.blobs)} contents of files"
-    lines += [f"against {number(count)} programs of {number(len(private))} experiments with private solutions"]
+        past = f"{_counted(looked.commits, 'commit')} and {_counted(looked.blobs, 'version')} of files"
+        lines[0] += f"; in the history at {past}"
+    if report.known:
+        whose = f"{_counted(len(private), 'experiment')} with private solutions"
+        lines.append(f"for {_counted(count, 'program')} of {whose}")
     if report.by_content_only:
         lines.append(f"{number(report.by_content_only)} of them, small or not the best, by their exact content only")
     lines += [f"note: {one_line(note, 200)}" for note in looked.notes[:8]]
     return lines
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{number(count)} {word}{'' if count == 1 else 's'}"
 
 
 def _unreadable(report: Report) -> list[tuple[Path, str]]:
@@ -128,6 +135,8 @@ def _unreadable(report: Report) -> list[tuple[Path, str]]:
 
 
 def _document(folder: Path, report: Report) -> dict[str, Any]:
+    from kernelfactory.record.rows import plain as whole
+
     looked = report.looked
     return {
         "folder": str(folder.resolve()),
@@ -140,7 +149,7 @@ def _document(folder: Path, report: Report) -> dict[str, Any]:
                 "share": leak.match.share,
                 "experiment": leak.match.program.experiment,
                 "attempt": leak.match.program.attempt,
-                "score": leak.match.program.score,
+                "score": whole(leak.match.program.score),
                 "program": leak.match.program.name,
             }
             for leak in looked.leaks

@@ -1,4 +1,4 @@
-"""Commands that read an experiment, now or later: status, attempts, show, best, notes. Write nothing in it."""
+"""Commands that read an experiment, now or later: status, attempts, show, notes. Write nothing in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kernelfactory.cli.options import Experiment, Json
-from kernelfactory.cli.places import can_be_made, kf
 from kernelfactory.cli.places import experiment as the_experiment
 from kernelfactory.cli.places import shown as path_shown
 from kernelfactory.cli.terminal import (
@@ -284,14 +283,6 @@ def _trees(reader: Reader) -> Trees:
     return Trees(reader.folder / "trees.git")
 
 
-def _editable(reader: Reader, commit: str) -> dict[str, bytes]:
-    """The files that the problem lets agents edit: what is ready to copy."""
-    from kernelfactory.problem import is_editable, load
-
-    globs = load(reader.folder / "problem").editable
-    return {name: data for name, data in _trees(reader).read(commit).items() if is_editable(name, globs)}
-
-
 def _diff(reader: Reader, attempt: int) -> str:
     """Unified, against the parent; nothing for the seed, or where there is no valid program."""
     row = reader.attempt(attempt)
@@ -315,52 +306,7 @@ _PARTS = {
 }
 
 
-# ── best, notes, report ──────────────────────────────────────────────────────────────────────────
-
-
-def best(
-    experiment: Experiment = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="D", help="Copy the program into this folder.")] = None,
-    json: Json = False,
-) -> int:
-    """The best confirmed program, and where its files are.
-
-    Exit code 1 while nothing beats the seed."""
-    from kernelfactory.files import write_tree
-    from kernelfactory.record.rows import plain as whole
-
-    with _open(experiment) as reader:
-        found, metric, baseline = reader.best(), reader.experiment.metric, reader.baseline()
-        if found is None:
-            raise BadInput(f"{reader.folder} has no valid program yet")
-        files = _editable(reader, found.commit) if found.commit else {}
-        where = reader.folder / "best"
-    if out is not None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise BadInput(f"{out} is not an empty folder: name another with --out")
-        can_be_made(out, "--out")
-        write_tree(out, files)
-        where = out
-    names = sorted(files)
-    facts = {
-        "attempt": found.attempt,
-        "score": whole(found.score),
-        "commit": found.commit,
-        "tree": found.tree,
-        "trust": found.trust,
-    }
-    if json:
-        document({**facts, "metric": metric.name, "goal": metric.goal, "folder": str(where.resolve()), "files": names})
-    else:
-        say(best_line(facts, baseline, metric), *_where(where, names))
-    return 0 if found.attempt else 1
-
-
-def _where(folder: Path, names: list[str]) -> list[str]:
-    """Where the files of the best program are, or how to have them written."""
-    if not folder.is_dir():
-        return [f"  {path_shown(folder)}/ is gone: {kf()} best --out D writes its files anew"]
-    return [f"  {path_shown(folder)}/", *(f"    {one_line(name)}" for name in names)]
+# ── notes ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def notes(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kernelfactory.cli import places
+from kernelfactory.cli import alarms, places
 from kernelfactory.cli.options import Experiment, Json
-from kernelfactory.cli.terminal import document, say, size
+from kernelfactory.cli.terminal import document, one_line, say, size, warn
 from kernelfactory.model import BadInput
 
 
@@ -37,11 +38,24 @@ def report(
     if page.is_dir():
         raise BadInput(f"{page} is a folder: name a file with --out")
     written = pages.write(folders, page, with_code=with_code)
+    if with_code and (private := _private(folders)):
+        warn(alarms.line(alarms.private(f"{places.shown(page)} shows programs of {private}: keep it on this machine")))
     if json:
         document({"report": str(page.resolve()), "files": [str(path.resolve()) for path in written]})
     else:
         say(*(f"{places.shown(path)} ({size(path.stat().st_size)})" for path in written))
     return 0
+
+
+def _private(folders: Sequence[Path]) -> str:
+    """The problems among these experiments' whose solutions are private."""
+    from kernelfactory.record import Reader
+
+    names = []
+    for folder in folders:
+        with Reader.open(folder) as reader:
+            names += [one_line(reader.experiment.problem)] if reader.experiment.private else []
+    return ", ".join(dict.fromkeys(names))
 
 
 def clean(

@@ -27,6 +27,8 @@ TESTS = "clone_tests"
 SUITE = "submission_tests.py"
 NAMES = ("HASH_STAGES", "SLOT_LIMITS", "Machine", "Tree", "Input", "build_mem_image", "reference_kernel2")
 """What of problem.py is relied on, by the seed's own tools."""
+PLACE = "/clone"
+"""Where the jail shows them."""
 SECONDS = 900.0
 OUTPUT_BYTES = 1 << 20
 
@@ -126,9 +128,9 @@ def final(problem: Path, program: Files, jail: Jail) -> Said:
         os.chmod(scratch, 0o755)
         spec = Spec(
             argv=(python(), "-s", "-S", "-B", f"tests/{SUITE}"),
-            read=(*interpreter_binds(), (folder, folder)),
+            read=(*interpreter_binds(), (folder, PLACE)),
             env={"LANG": "C.UTF-8", "HOME": "/tmp", "PATH": "/usr/bin:/bin"},
-            cwd=folder,
+            cwd=PLACE,
             seconds=SECONDS,
             processes=16,
         )
