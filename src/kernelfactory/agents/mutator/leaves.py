@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from random import Random
 
@@ -38,6 +39,40 @@ def _other_number(old: bytes, rng: Random, found: Sequence[Node]) -> bytes:
         return text(rng.choice(found))
     steps = (value + 1, value - 1, value * 2, value // 2)
     return b"%d" % max(0, rng.choice(steps)) if rng.random() < 0.8 else text(rng.choice(found))
+
+
+_DECIMAL = re.compile(rb"((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)([a-zA-Z]*)")
+_SCALES = (1.0, 0.3, 0.1, 0.01, 0.001)
+"""How far a number may go at once, in powers of ten."""
+
+
+def scale(code: Code, rng: Random, _donors: Sequence[Code]) -> Edit | None:
+    """A decimal number is multiplied by anything from a tenth to ten, near one or far from it; numbers that are all there
+    is to what a name is set to more often."""
+    found = [node for node in code.nodes if node.type in code.grammar.numbers and _DECIMAL.fullmatch(text(node))]
+    if not found:
+        return None
+    weights = [5 if node.parent is not None and node.parent.type in _SETTING else 1 for node in found]
+    chosen = rng.choices(found, weights)[0]
+    change = (chosen.start_byte, chosen.end_byte, _scaled(text(chosen), rng))
+    return Edit(code.edited([change]), f"number in line {line(chosen)}")
+
+
+_SETTING = frozenset({"assignment", "init_declarator", "default_parameter", "keyword_argument", "preproc_def"})
+
+
+def _scaled(old: bytes, rng: Random) -> bytes:
+    match = _DECIMAL.fullmatch(old)
+    if match is None:
+        return old
+    digits, suffix = match[1], match[2]
+    factor = 10.0 ** (rng.choice(_SCALES) * rng.uniform(-1.0, 1.0))
+    if digits.isdigit():
+        value = int(digits)
+        new = round(value * factor)
+        return b"%d" % (new if new != value else value + rng.choice((-1, 1)) if value else 1) + suffix
+    shown = f"{float(digits) * factor:.9g}"
+    return (shown if set(shown) & set(".e") else shown + ".0").encode() + suffix
 
 
 def operator(code: Code, rng: Random, _donors: Sequence[Code]) -> Edit | None:

@@ -28,6 +28,7 @@ OPERATORS: dict[str, tuple[Operator, float]] = {
     "repeat": (loops.repeat, 0.3),
     "jam": (loops.jam, 2.0),
     "number": (leaves.number, 0.7),
+    "scale": (leaves.scale, 2.0),
     "operator": (leaves.operator, 0.3),
     "rename": (names.rename, 0.5),
     "split-name": (names.split_name, 0.7),

@@ -15,6 +15,8 @@ from kernelfactory.agents.mutator.syntax import Code, problem_with
 
 DRIFT = 0.4
 """How often an edit that changes nothing in the figure is kept."""
+SLOWER = 1.5
+"""An edit that changes nothing in the figure isn't kept when trying it took so many times as long."""
 WORTHWHILE = 0.01
 """A gain of this share of the parent's score ends the attempt: others go on from there."""
 DRY = 2_000
@@ -107,6 +109,7 @@ class Search:
         self.seen = {self._key(self.sources)}
         self.figure = self.safe_figure = self.best = self.task.parent_score
         self.start = self.clock()
+        self.took = self.usual = 0.0
         self.dry = 0
 
     def run(self) -> tuple[Sources, Report]:
@@ -130,12 +133,22 @@ class Search:
     def _base(self) -> None:
         """The figure to compare with: that of the parent in the small try, if the problem has one."""
         try:
-            base = self.measure(self.sources, True)
+            base = self._try(self.sources, True)
         except NoMore:
             base = Trial(None)
         self.quick = base.figure is not None
         if base.figure is not None:
             self.figure = self.safe_figure = base.figure
+            self.usual = self.took
+
+    def _try(self, sources: Sources, quick: bool) -> Trial:
+        """Measures; notes how long one of the usual kind took, and takes the first one that is valid as usual."""
+        started = self.clock()
+        trial = self.measure(sources, quick)
+        if quick == self.quick:
+            self.took = self.clock() - started
+            self.usual = self.usual or (self.took if trial.figure is not None else 0.0)
+        return trial
 
     def _over(self) -> bool:
         return self.clock() - self.start > self.task.seconds
@@ -149,7 +162,7 @@ class Search:
         self.report.tries += 1
         if not self.quick:
             return self._full(proposal, self.figure, self.figure)
-        trial = self.measure(proposal.sources, True)
+        trial = self._try(proposal.sources, True)
         if trial.figure is None:
             self.report.count(proposal.operators, Tally(1, 0, 0))
             self.report.refuse(trial.reason)
@@ -162,7 +175,7 @@ class Search:
         return False
 
     def _full(self, proposal: Proposal, before: float, after: float) -> bool:
-        trial = self.measure(proposal.sources, False)
+        trial = self._try(proposal.sources, False)
         self.report.measured += 1
         if trial.figure is None:
             self.report.count(proposal.operators, Tally(1, 0, 0))
@@ -185,6 +198,7 @@ class Search:
         self.report.kept.append(Kept(names, proposal.where, self.best, score, False))
         self.sources = self.safe = proposal.sources
         self.best = self.report.best = score
+        self.usual = self.took
         self.figure = self.safe_figure = quick[1] if self.quick else score
         if self._gain() >= WORTHWHILE:
             self.report.ended = "a worthwhile gain"
@@ -194,8 +208,8 @@ class Search:
         return abs(self.task.parent_score - self.best) / max(abs(self.task.parent_score), 1e-12)
 
     def _drift(self, proposal: Proposal) -> bool:
-        """An edit that makes no difference stays, unless it makes the text much longer. True: it stays."""
-        stays = _length(proposal.sources) < 1.5 * _length(self.sources)
+        """An edit that makes no difference stays, unless it makes the text or the time much longer. True: it stays."""
+        stays = _length(proposal.sources) < 1.5 * _length(self.sources) and self.took <= SLOWER * self.usual
         if stays:
             self.report.drifted += 1
             self.sources = proposal.sources
@@ -206,7 +220,7 @@ class Search:
         self.sources, self.figure = self.safe, self.safe_figure
 
     def _confirm_drift(self) -> None:
-        trial = self.measure(self.sources, False)
+        trial = self._try(self.sources, False)
         self.report.measured += 1
         if trial.figure is not None and not self._better(self.best, trial.figure):
             self.safe = self.sources
