@@ -80,8 +80,8 @@ class History:
             held += size
             self._keep(oid, kind, data or b"")
         lines = {
-            f"{large:,} objects are larger than {FILE_BYTES >> 20} MiB": large,
-            f"{damaged:,} objects are damaged": damaged,
+            f"objects larger than {FILE_BYTES >> 20} MiB: {large:,}": large,
+            f"damaged objects: {damaged:,}": damaged,
         }
         self.unread += [line for line, count in lines.items() if count]
         return blobs

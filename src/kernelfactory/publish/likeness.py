@@ -29,6 +29,8 @@ Likeness = Literal["same", "layout", "near", "part"]
 _HASH = re.compile(r"#[^\n]*|\w+|[^\w\s]")
 _SLASHES = re.compile(r"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z)|\w+|[^\w\s]")
 _TAG = re.compile(r"<[^<>\n]{0,200}>")
+_NEXT = re.compile(r'\\n",\s*"')
+"""Between the lines of a notebook's cell."""
 _MARGIN = re.compile(r"^[ \t]*[-+>|]", re.MULTILINE)
 _HASHED = (".py", ".pyi", ".sh", ".toml", ".rb", ".r", ".jl", ".mk", ".yaml", ".yml")
 _SLASHED = (".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".cuh", ".rs", ".go", ".js", ".ts", ".java", ".zig", ".cl")
@@ -88,7 +90,7 @@ def shingles(words: Sequence[str]) -> Shingles:
 
 def quoted(text: str) -> str:
     """The text of a page, a patch or a notebook without what stands between the lines of a program in it."""
-    unescaped = text.replace("\\n", "\n").replace('\\"', '"')
+    unescaped = _NEXT.sub("\n", text).replace("\\n", "\n").replace('\\"', '"')
     return _MARGIN.sub("", html.unescape(_TAG.sub("", unescaped)))
 
 

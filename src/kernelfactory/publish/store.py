@@ -46,10 +46,9 @@ class Store:
 
     def header(self, oid: str) -> tuple[str, int] | None:
         """(kind, bytes) without reading the content."""
-        for backend in self._odb.backends:
-            with suppress(KeyError, ValueError, pygit2.GitError):
-                kind, size = backend.read_header(oid)
-                return KINDS.get(int(kind), "other"), size
+        with suppress(KeyError, ValueError, OverflowError, pygit2.GitError):
+            kind, size = self._odb.read_header(oid)
+            return KINDS.get(int(kind), "other"), size
         return None
 
     def read(self, oid: str) -> bytes | None:
