@@ -7,7 +7,7 @@ import builtins
 from collections.abc import Callable
 from typing import Any, Literal, cast, get_args
 
-from kernelfactory.judge.inside.kfworker import FRAME, Handle, Unsayable, decode, encode, frame, loads
+from kernelfactory.judge.inside.kfworker import FRAME, Handle, Payload, Unsayable, decode, encode, frame, loads
 from kernelfactory.model import KernelFactoryError, ReasonCode, Rejected
 
 Who = Literal["candidate", "baseline"]
@@ -57,19 +57,22 @@ class Calls:
         return Calls(self._relay, "baseline", clock=self._clock)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.ask(args, kwargs)[0]
+        return self.timed(*args, **kwargs)[0]
 
     def timed(self, *args: Any, **kwargs: Any) -> tuple[Any, float]:
         """The answer, and the seconds from the first byte of the input to the last one of the answer, by the judge's
         clock: processor time of the worker's one process, or wall time."""
-        return self.ask(args, kwargs)
+        answer, seconds = self.ask(args, kwargs)
+        if isinstance(answer, Kept):
+            raise Rejected("malformed", NOT_PLAIN)
+        return answer, seconds
 
     def restart(self) -> None:
         """Answer the next call with a fresh process, in which nothing of earlier calls is left."""
         self._relay({"who": self._who, "restart": True}, b"")
 
     def ask(self, args: Any = None, kwargs: Any = None, *, of: int = 0, name: str | None = None) -> tuple[Any, float]:
-        """(answer, seconds). Without `args` nothing is called: the thing itself is asked for."""
+        """(answer, maybe Kept; seconds). Without `args` nothing is called: the thing itself is asked for."""
         payload = bytearray()
         request: dict[str, Any] = {"of": of, "name": name}
         try:
@@ -91,17 +94,23 @@ def _answered(answer: bytes) -> Any:
     try:
         match loads(answer[FRAME.size : FRAME.size + text]):
             case ["value", value]:
-                return decode(value, answer[FRAME.size + text :])
+                beside = Payload(answer[FRAME.size + text :])
+                found = decode(value, beside)
+                beside.finish()
+                return found
             case ["kept", int(number), bool(called)]:
                 return Kept(number, called)
             case ["raised", str(error), bool(absent)]:
                 raise Raised(error if error in _ERRORS else "an exception", absent)
             case ["unsayable", str(_)]:
-                raise Rejected("malformed", "the program answered with something that is no plain data")
-    except ValueError:
+                raise Rejected("malformed", NOT_PLAIN)
+    except (ValueError, RecursionError):
         pass
     raise Rejected("malformed", "the program's answer is not plain data")
 
 
-_ERRORS = frozenset(name for name, kind in vars(builtins).items() if isinstance(kind, type))
+NOT_PLAIN = "the program answered with something that is no plain data"
+_ERRORS = frozenset(
+    name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, Exception)
+)
 """Names that say nothing of an input: a hostile program cannot choose others."""

@@ -13,6 +13,7 @@ import importlib
 import json
 import math
 import os
+import re
 import struct
 import sys
 import traceback
@@ -22,7 +23,8 @@ from typing import Any
 FRAME = struct.Struct(">IQ")
 DEPTH = 64
 NUMBERS = "biufc"
-_PLAIN = frozenset((bool, int, str, type(None)))
+BITS = 13_000
+_ARRAY = re.compile(r"[<>|=]?[biufc]\d{1,2}", re.ASCII)
 _CONTAINERS = (float, list, tuple, dict, set, frozenset)
 
 
@@ -44,10 +46,8 @@ def encode(value: Any, payload: bytearray, depth: int = 0) -> Any:
     """A value as JSON's own types; bytes and arrays go to `payload`. What JSON cannot say is an object with one key:
     "b" bytes, "a" array, "t" tuple, "s" set, "d" dictionary, "h" handle. Raises Unsayable."""
     kind = type(value)
-    if kind in _PLAIN:
-        return value
-    if kind is float:
-        return _finite(value)
+    if kind in _LEAVES:
+        return _LEAVES[kind](value)
     if depth > DEPTH:
         raise Unsayable("nested too deep")
     if kind is list:
@@ -77,9 +77,11 @@ def _rarer(value: Any, payload: bytearray, depth: int) -> Any:
 
 
 def _array(value: Any, payload: bytearray) -> Any:
-    """A numpy array or scalar, numbers and truth values only."""
+    """A numpy array or scalar, truth values and finite numbers only."""
     if value.dtype.kind not in NUMBERS:
-        raise Unsayable(f"an array of {value.dtype}")
+        raise Unsayable("an array of something else than numbers")
+    if not _all_finite(value):
+        raise Unsayable("an array with a number that is not finite")
     if not value.shape and value.dtype.kind in "biuf":
         return encode(value.item(), payload)
     return {"a": [str(value.dtype.str), list(value.shape), *_stored(value.tobytes(), payload)]}
@@ -97,6 +99,34 @@ def _finite(number: float) -> float:
     return number
 
 
+def _short(number: int) -> int:
+    if number.bit_length() > BITS:
+        raise Unsayable(f"a whole number of more than {BITS} bits")
+    return number
+
+
+def _text(text: str) -> str:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Unsayable("a text with half a character (a surrogate)") from None
+    return text
+
+
+_LEAVES: dict[type, Callable[[Any], Any]] = {
+    type(None): lambda nothing: nothing,
+    bool: lambda truth: truth,
+    int: _short,
+    float: _finite,
+    str: _text,
+}
+
+
+def _all_finite(array: Any) -> bool:
+    return array.dtype.kind not in "fc" or bool(importlib.import_module("numpy").isfinite(array).all())
+
+
 def kind_name(value: Any) -> str:
     """The type of a value, in words that a hostile type cannot choose."""
     kind = type(value)
@@ -106,9 +136,10 @@ def kind_name(value: Any) -> str:
 
 
 def loads(text: bytes) -> Any:
-    """JSON, strictly: no NaN, no number beyond the floats, no object with other than one key. Raises ValueError."""
+    """JSON, strictly: UTF-8, no NaN, no number beyond the floats, no object with other than one key. Raises
+    ValueError."""
     try:
-        return json.loads(text, parse_constant=_refuse, parse_float=_number, object_pairs_hook=_single)
+        return json.loads(text.decode(), parse_constant=_refuse, parse_float=_number, object_pairs_hook=_single)
     except RecursionError:
         raise ValueError("nested too deep") from None
 
@@ -130,66 +161,95 @@ def _single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def decode(plain: Any, payload: bytes, handle: Callable[[int], Any] | None = None, depth: int = 0) -> Any:
+class Payload:
+    """The bytes beside a text, given out from first to last, each once: what is small to say is small to hold."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._given = 0
+
+    def cut(self, where: list[Any]) -> bytes:
+        """The bytes at [start, length], which must be the next ones. Raises ValueError."""
+        if len(where) != 2 or not all(type(word) is int for word in where):
+            raise ValueError("not a place in the payload")
+        start, length = where
+        if start != self._given or length < 0 or start + length > len(self._data):
+            raise ValueError("not a place in the payload")
+        self._given += length
+        return self._data[start : start + length]
+
+    def finish(self) -> None:
+        """Raises ValueError when bytes are left that nothing speaks of."""
+        if self._given != len(self._data):
+            raise ValueError("more payload than was spoken of")
+
+
+def decode(plain: Any, payload: Payload, handle: Callable[[int], Any] | None = None, depth: int = 0) -> Any:
     """The value behind what `loads` gave: built-in types only (and numpy arrays, where numpy is). Raises ValueError."""
+    if depth > 2 * DEPTH + 1:  # a dictionary's pairs are lists
+        raise ValueError("nested too deep")
     if isinstance(plain, list):
-        if depth > DEPTH:
-            raise ValueError("nested too deep")
         return [decode(item, payload, handle, depth + 1) for item in plain]
     if not isinstance(plain, dict):
-        return plain
+        return _leaf(plain)
     ((key, inner),) = plain.items()
     if key == "h" and handle is not None and type(inner) is int:
         return handle(inner)
     if not isinstance(inner, list):
         raise ValueError("not a value")
     if key == "b":
-        return _cut(inner, payload)
+        return payload.cut(inner)
     if key == "a":
         return _as_array(inner, payload)
     return _container(key, [decode(item, payload, handle, depth + 1) for item in inner])
 
 
+def _leaf(plain: Any) -> Any:
+    if type(plain) is str and not plain.isascii():
+        plain.encode()  # half a character is a ValueError
+    if type(plain) is int and plain.bit_length() > BITS:
+        raise ValueError("a whole number of too many bits")
+    return plain
+
+
 def _container(key: str, items: list[Any]) -> Any:
+    made: Any
     try:
         if key == "t":
             return tuple(items)
         if key == "s":
-            return set(items)
-        if key == "d":
-            return dict(items)
+            made = set(items)
+        elif key == "d" and all(type(item) is list and len(item) == 2 for item in items):
+            made = dict(items)
+        else:
+            raise ValueError("not a value")
     except TypeError:
         raise ValueError("a key that cannot be one") from None
-    raise ValueError("not a value")
+    if len(made) != len(items):
+        raise ValueError("a key comes twice")
+    return made
 
 
-def _cut(where: list[Any], payload: bytes) -> bytes:
-    if len(where) != 2 or not all(type(word) is int for word in where):
-        raise ValueError("not a place in the payload")
-    start, length = where
-    if start < 0 or length < 0 or start + length > len(payload):
-        raise ValueError("not a place in the payload")
-    return payload[start : start + length]
-
-
-def _as_array(parts: list[Any], payload: bytes) -> Any:
+def _as_array(parts: list[Any], payload: Payload) -> Any:
     if len(parts) != 4 or not isinstance(parts[0], str) or not isinstance(parts[1], list):
         raise ValueError("not an array")
     name, shape = parts[0], parts[1]
-    data = _cut(parts[2:], payload)
-    if not all(type(side) is int and side >= 0 for side in shape) or len(shape) > 32:
+    data = payload.cut(parts[2:])
+    if not all(type(side) is int and 0 <= side < 1 << 40 for side in shape) or len(shape) > 32:
         raise ValueError("not the shape of an array")
+    if not _ARRAY.fullmatch(name):
+        raise ValueError("an array of something else than numbers")
     try:
         numpy = importlib.import_module("numpy")
     except ImportError:
         raise ValueError("an array, and there is no numpy here") from None
     try:
-        kind = numpy.dtype(name)
-        if kind.kind not in NUMBERS:
-            raise ValueError("an array of something else than numbers")
-        return numpy.frombuffer(data, dtype=kind).reshape(shape).copy()
-    except TypeError:
+        made = numpy.frombuffer(data, dtype=numpy.dtype(name)).reshape(shape).copy()
+    except (TypeError, ArithmeticError):
         raise ValueError("not an array") from None
+    if not _all_finite(made):
+        raise ValueError("an array with a number that is not finite")
+    return made
 
 
 # ── frames ───────────────────────────────────────────────────────────────────────────────────────
@@ -235,8 +295,9 @@ class Answers:
             wanted = self._wanted(request)
             if "args" not in request:
                 return self._said(wanted)
-            args = decode(request["args"], payload, self.things.__getitem__)
-            kwargs = decode(request.get("kwargs", {"d": []}), payload, self.things.__getitem__)
+            beside = Payload(payload)
+            args = decode(request["args"], beside, self.things.__getitem__)
+            kwargs = decode(request.get("kwargs", {"d": []}), beside, self.things.__getitem__)
             return self._said(wanted(*args, **kwargs))
         except Unsayable as error:
             return frame(["unsayable", str(error)])
