@@ -42,15 +42,19 @@ def main(argv: list[str]) -> int:
     pipes = Pipes(requests, answers)
     while (got := pipes.receive()) is not None:
         _send(answers, _answer(ruler, *got, pipes.relay))
+        if pipes.torn:
+            return 1
     return 0
 
 
 class Pipes:
-    """The two ends, and what is asked in between."""
+    """The two ends, and what is asked in between. `torn`: a frame was begun and not read to its end (for want of
+    memory, as a rule); what follows in the pipe may be a candidate's bytes, and is never read as a request."""
 
     def __init__(self, requests: BinaryIO, answers: BinaryIO) -> None:
         self._requests = requests
         self._answers = answers
+        self.torn = False
 
     def receive(self) -> tuple[dict[str, Any], bytes] | None:
         """The next header and payload; None when there are no more."""
@@ -58,7 +62,10 @@ class Pipes:
         if not head or len(head) != FRAME.size:
             return None
         header, payload = FRAME.unpack(head)
-        return json.loads(self._requests.read(header)), self._requests.read(payload)
+        self.torn = True
+        got = json.loads(self._requests.read(header)), self._requests.read(payload)
+        self.torn = False
+        return got
 
     def relay(self, wanted: dict[str, Any], request: bytes) -> tuple[dict[str, Any], bytes]:
         _send(self._answers, {"relay": wanted}, request)
@@ -85,7 +92,7 @@ def _answer(ruler: ModuleType, request: dict[str, Any], artefact: bytes, relay: 
     try:
         return {"measured": [_plain(found) for found in _measured(ruler, request, artefact, relay)]}
     except Rejected as rejected:
-        return {"rejected": str(rejected.code), "reason": str(rejected.reason)}
+        return {"rejected": str(rejected.code)[:100], "reason": str(rejected.reason)[:2000]}
     except MemoryError:
         return {"rejected": "over_limit", "reason": "measuring it needs more memory than the ruler may use"}
     except Exception as error:

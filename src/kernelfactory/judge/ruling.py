@@ -22,6 +22,7 @@ from kernelfactory.model import Answering, Files, Measured, Problem, ReasonCode
 from kernelfactory.process import Ended, Silent
 
 TOO_LONG = "measuring took"
+WAITS = "the program waits while its processor time is taken; only what it computes itself counts"
 _CODES = get_args(ReasonCode)
 _HERE = Path(__file__).parent
 DECIDING = (
@@ -127,11 +128,14 @@ class Ruling:
     def _as_answered(self, found: Measured | Refusal, workers: Workers) -> Measured | Refusal:
         """A program that did not answer has no score, whatever its evaluator made of that; why, in its own last words
         where those were said before it saw any input."""
+        measure = self.problem.measure
+        if workers.failed is None and isinstance(found, Measured) and measure.timed and measure.clock == "cpu":
+            return Refusal("over_limit", WAITS) if workers.waits() else found
         if workers.failed is None:
             return found
         if isinstance(found, Refusal):
             return replace(found, said=workers.failed.said)
-        return workers.failed if self.problem.measure.evaluator else found
+        return workers.failed if measure.evaluator else found
 
     def _asked(self, made: bytes, asked: Asked, relay: Relay | None) -> Measured | Refusal:
         """Have the ruler measure a program that is fixed, on inputs that do not exist yet."""

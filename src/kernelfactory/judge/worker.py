@@ -6,9 +6,10 @@ from __future__ import annotations
 import fcntl
 import math
 import os
+import select
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ INSIDE = Path(__file__).with_name("inside") / "kfworker.py"
 ARTEFACT = "artefact"
 TREE = "tree"
 TEXT_BYTES = 64 << 20
+GREETING_BYTES = 16 << 10
+"""The only text of a worker's that is read here, in the judge's own process."""
 PIPE_BYTES = 1 << 20
 LOAD_SECONDS = 60.0
 ENV = {
@@ -68,18 +71,23 @@ class Worker:
         self._child: Child | None = None
         self._tree: list[int] = []
         self._starts = 0
+        self.spent: list[Spent] = []
+        """Of each answer so far."""
 
     def ask(self, request: bytes) -> tuple[float, float, bytes]:
         """(wall seconds, processor seconds, the answer's frame): from the first byte in to the last byte out. Raises
         Broken; then the process is gone, and the next request starts another."""
         try:
             child = self._child or self._start()
+            _unasked(child)
             self._thaw()
+            queued = self._queued()
             began, used = time.perf_counter(), self._used()
             child.write(request, self._answering.seconds)
             answer = self._frame(child, self._answering.seconds - (time.perf_counter() - began))
             wall, cpu = time.perf_counter() - began, self._used() - used
-            self._freeze()
+            self.spent.append(Spent(cpu, wall - cpu - (self._queued() - queued)))
+            self._freeze(child)
         except Silent:
             self.close()
             raise Broken(
@@ -110,7 +118,7 @@ class Worker:
         for pipe in (child.stdin, child.stdout):
             with suppress(OSError):  # a larger pipe is only faster
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        self._greeted(self._frame(child, max(LOAD_SECONDS, self._answering.seconds)))
+        self._greeted(self._frame(child, max(LOAD_SECONDS, self._answering.seconds), GREETING_BYTES))
         self._tree = child.tree()
         return child
 
@@ -120,16 +128,17 @@ class Worker:
             match loads(answer[FRAME.size : FRAME.size + text]):
                 case ["ready"]:
                     return
-                case ["failed", str(words)]:
-                    raise Broken(Refusal("crashed", "the program does not load", clean(words)[:2000]))
+                case ["failed", str(words)]:  # its own words only while it has seen no input, in whatever process
+                    said = clean(words)[:2000] if self._starts == 1 else ""
+                    raise Broken(Refusal("crashed", "the program does not load", said))
         raise Broken(Refusal("malformed", "the program's worker does not say that it is ready"))
 
-    def _frame(self, child: Child, seconds: float) -> bytes:
-        """One frame, whole, within `seconds`."""
+    def _frame(self, child: Child, seconds: float, most: int | None = None) -> bytes:
+        """One frame, whole, within `seconds`, of at most so many bytes (None: as many as an answer may have)."""
         deadline = time.perf_counter() + seconds
         head = child.read(FRAME.size, seconds)
         text, payload = FRAME.unpack(head)
-        if text > TEXT_BYTES or text + payload > self._answering.answer_bytes:
+        if text > TEXT_BYTES or text + payload > (most or self._answering.answer_bytes):
             raise Broken(Refusal("over_limit", "the program's answer is larger than allowed"))
         return head + child.read(text + payload, deadline - time.perf_counter())
 
@@ -165,15 +174,74 @@ class Worker:
         """Processor time of the one process that answers: the innermost of the jail's."""
         return cpu_seconds(self._tree[-1]) or 0.0 if self._tree else 0.0
 
-    def _freeze(self) -> None:
-        if self._still and self._child is not None:
+    def _queued(self) -> float:
+        """Seconds for which that process and this thread were ready and had no processor."""
+        return _queue(f"/proc/{self._tree[-1]}") + _queue("/proc/thread-self") if self._tree else 0.0
+
+    def _freeze(self, child: Child) -> None:
+        """Stop all of the tree, and see that it stands. Raises Broken when it will not."""
+        if not self._still:
+            return
+        for _ in range(500):
             if self._answering.threads > 1:
-                self._tree = self._child.tree()
-            signal_all(self._tree[1:] or self._tree, signal.SIGSTOP)
+                self._tree = child.tree()
+            moving = [pid for pid in self._tree[1:] or self._tree if not _stands(pid)]
+            if not moving:
+                return
+            signal_all(moving, signal.SIGSTOP)
+            time.sleep(0.0001)
+        raise Broken(Refusal("over_limit", "the program's processes do not stand still when they are stopped"))
 
     def _thaw(self) -> None:
         if self._still:
             signal_all(self._tree[1:] or self._tree, signal.SIGCONT)
+
+
+def _unasked(child: Child) -> None:
+    """Raises Broken when an answer waits already: whoever answers before the question saves the time for it."""
+    poller = select.poll()
+    poller.register(child.stdout, select.POLLIN)
+    if any(event & select.POLLIN for _, event in poller.poll(0)):
+        raise Broken(Refusal("forged", "the program answered before it was asked, or twice"))
+
+
+def _stands(pid: int) -> bool:
+    """Is a process stopped, asleep in the kernel for good reason, or gone?"""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return file.read().rpartition(b") ")[2][:1] in b"TtDZX"
+    except OSError:
+        return True
+
+
+def _queue(process: str) -> float:
+    """The second number of a process (sched-stats.rst: nanoseconds in a queue); 0 where the system does not say."""
+    try:
+        with open(f"{process}/schedstat", "rb", buffering=0) as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
+# ── waiting is not computing ─────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Where the time of one answer went, seconds: the processor worked for it (`cpu`); nobody did (`idle`)."""
+
+    cpu: float
+    idle: float
+
+
+def waits(mine: Sequence[Spent], theirs: Sequence[Spent]) -> bool:
+    """Was a program, nearly every time, idle for longer than its computing and the baseline's pauses explain? Then
+    somebody else may have done its work, at no processor time of its own."""
+    if len(mine) < 3 or not theirs:
+        return False
+    usual = sorted(each.idle for each in theirs)[3 * len(theirs) // 4]
+    long = sum(each.idle > each.cpu / 2 + 2 * usual + 0.001 for each in mine)
+    return 4 * long > 3 * len(mine)
 
 
 class Workers:
@@ -199,6 +267,11 @@ class Workers:
             self.failed = self.failed or broken.refusal
             return {"failed": broken.refusal.code, "reason": broken.refusal.reason}, b""
         return {"wall": wall, "cpu": cpu}, answer
+
+    def waits(self) -> bool:
+        """Does the candidate let others work while its processor time is taken?"""
+        theirs = self._workers["baseline"].spent if "baseline" in self._workers else ()
+        return waits(self._workers["candidate"].spent, theirs)
 
     def close(self) -> None:
         for worker in self._workers.values():
