@@ -76,6 +76,11 @@ def shown(name: str) -> str:
     return ascii(name)[1:-1][:200]
 
 
+def _skipped(name: str) -> bool:
+    """Also what git takes for `.git` on file systems that hold upper and lower case for the same."""
+    return name in SKIPPED or name.lower() == ".git"
+
+
 def _plain(name: str) -> bool:
     return not any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in name)
 
@@ -93,6 +98,8 @@ class _Reader:
         if len(prefix) > DEPTH:
             raise BadIntake(f"{shown('/'.join(prefix))}: nested deeper than {DEPTH} folders; flatten it")
         for name in self._names(folder):
+            if _skipped(name):
+                continue
             named, swept = _step(states, name)
             if named or swept:
                 self._entry(folder, (*prefix, name), named, swept)
@@ -114,8 +121,7 @@ class _Reader:
         except OSError as error:
             raise BadIntake(f"{shown('/'.join(path))}: {error.strerror}") from None
         if stat.S_ISDIR(mode):
-            if path[-1] not in SKIPPED:
-                self._descend(folder, path, named | swept)
+            self._descend(folder, path, named | swept)
         elif stat.S_ISREG(mode):
             if whole:
                 self._take(folder, path)
@@ -183,7 +189,8 @@ def read_tree(folder: str | Path | int, globs: Sequence[str], caps: Caps | None 
     (fnmatch in each path segment; `**`: any number of segments), by POSIX path.
 
     Every component is opened beneath its folder without following links, so a hostile folder can show only what
-    lies in it, also while it changes. `.kf`, `.git` and `__pycache__` folders are not looked into.
+    lies in it, also while it changes. What is called `.kf`, `.git` (a file of that name points git elsewhere) or
+    `__pycache__` is not looked at.
     Raises BadIntake, naming the file, for a matching link, FIFO, socket or device, a link on the way that a glob
     names, a name that is not plain UTF-8, or when `caps` are passed."""
     reader = _Reader(caps if caps is not None else Caps())
