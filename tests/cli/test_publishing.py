@@ -61,7 +61,8 @@ def test_a_clean_folder_and_one_that_is_not(kf: Any, run: Path, repository: Path
     assert "\x1b" not in found.stdout and "secret" not in found.stdout
     lines = found.stdout.splitlines()
     assert lines[0] == "1 place in public would give private programs away"
-    assert lines[3].split("  ")[0] == "x[2J .py" and "same but for layout" in lines[3] and "5 comparators" in lines[3]
+    assert lines[1:3] == ["  all of run", ""]
+    assert lines[4].endswith("  x[2J .py") and "same but for layout" in lines[4] and "5 comparators" in lines[4]
     assert "a push would take what is committed to ori[31mgin (not contacted)" in lines
     told = kf("publish-check", "public", "--json")
     assert (told.returncode, told.stderr, told.stdout.count("\n")) == (1, "", 1)

@@ -68,9 +68,13 @@ def _tell(folder: Path, report: Report) -> None:
 
 def _tell_leaks(shown: str, report: Report) -> None:
     leaks, count = report.looked.leaks[:SHOWN], len(report.looked.leaks)
-    say(f"{_counted(count, 'place')} in {shown} would give private programs away", "")
-    heads = ("where", "commit", "attempt", "score", "likeness", "experiment")
-    table(heads, [_cells(leak, report) for leak in leaks], ("where", "commit", "likeness", "experiment"))
+    say(f"{_counted(count, 'place')} in {shown} would give private programs away")
+    heads = ["attempt", "score", "likeness", "commit", "experiment", "where"]
+    rows = [_cells(leak, report) for leak in leaks]
+    if len({leak.match.program.experiment for leak in report.looked.leaks}) == 1:
+        heads, rows = [*heads[:4], *heads[5:]], [[*row[:4], *row[5:]] for row in rows]
+        say(f"  all of {one_line(places.shown(Path(leaks[0].match.program.experiment)))}", "")
+    table(heads, rows, heads[2:], less=[name for name in ("experiment", "commit") if name in heads])
     say(*([f"… and {number(count - SHOWN)} more (--json has all)"] if count > SHOWN else []), "")
 
 
@@ -89,12 +93,12 @@ def _cells(leak: Leak, report: Report) -> list[str]:
     program = leak.match.program
     metric = next(known.metric for known in report.known if str(known.folder) == program.experiment)
     return [
-        one_line(leak.where) or "(no path)",
-        leak.commit[:12] if leak.commit else "",
         "?" if program.attempt is None else str(program.attempt),
         score(program.score, metric),
         _likeness(leak),
+        leak.commit[:8] if leak.commit else "",
         places.shown(Path(program.experiment)),
+        one_line(leak.where) or "(no path)",
     ]
 
 
@@ -104,7 +108,7 @@ def _likeness(leak: Leak) -> str:
         "same": "same content",
         "layout": "same but for layout",
         "near": f"{share} of the program",
-        "part": f"{share} of what is new in it",
+        "part": f"{share} of its new code",
     }
     return words[leak.match.likeness]
 
