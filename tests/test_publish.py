@@ -382,6 +382,11 @@ def test_texts_that_would_take_forever_do_not(outside: Path) -> None:
     assert reading("(" * 100_000) is None and reading("-" * 100_000 + "1") is None
 
 
+def test_reading_warns_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    assert reading("a = '\\d' is 1\n") is not None
+    assert not recwarn.list
+
+
 def test_what_counts_as_text_and_as_a_token() -> None:
     assert decoded(b"a\0b") is None and decoded(b"x" * (3 << 20)) is None
     assert decoded("ä".encode("utf-16")) == "\ufeffä" or decoded("ä".encode("utf-16")) == "ä"

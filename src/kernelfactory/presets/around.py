@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,9 @@ def _evaluated(found: Files) -> _Evaluated | None:
 def parsed(data: bytes) -> ast.Module | None:
     """A Python file by its syntax; None where it is none."""
     try:
-        return ast.parse(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about its escapes: not this command's business
+            return ast.parse(data)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

@@ -7,6 +7,7 @@ import ast
 import hashlib
 import html
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
@@ -99,7 +100,9 @@ def reading(text: str) -> str | None:
     if len(text) > AST_BYTES:
         return None
     try:
-        tree = ast.parse(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about somebody else's escapes
+            tree = ast.parse(text)
         for node in ast.walk(tree):
             body = getattr(node, "body", None)
             if isinstance(body, list) and body and _docstring(body[0]):
