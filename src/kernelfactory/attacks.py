@@ -10,6 +10,7 @@ import ctypes
 import json
 import mmap
 import os
+import resource
 import signal
 import socket
 import sys
@@ -26,7 +27,7 @@ def _tried(work: Callable[[], object]) -> Outcome:
     """An attack works unless the system stops it."""
     try:
         return True, str(work())
-    except (OSError, MemoryError, ValueError) as error:
+    except (OSError, MemoryError, ValueError) as error:  # ValueError: not in the list
         return False, str(error)
 
 
@@ -81,6 +82,27 @@ def _environment(aim: dict[str, Any]) -> Outcome:
 
 def _signal(aim: dict[str, Any]) -> Outcome:
     return _tried(lambda: os.kill(aim["victim"], signal.SIGKILL))
+
+
+def _listed(aim: dict[str, Any]) -> Outcome:
+    folder, name = os.path.split(aim["folder"])
+    return _tried(lambda: os.listdir(folder).index(name))
+
+
+def _shared(aim: dict[str, Any]) -> Outcome:
+    """shmat(2) by the number of a segment that the judge made."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.shmat.restype = ctypes.c_void_p
+    at = libc.shmat(ctypes.c_int(aim["shared"]), None, 0)
+    return at not in (None, ctypes.c_void_p(-1).value), str(ctypes.get_errno())
+
+
+def _watch(aim: dict[str, Any]) -> Outcome:
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.inotify_init()
+    watch = libc.inotify_add_watch(fd, os.fsencode(aim["folder"]), ctypes.c_uint32(0x100))
+    os.close(fd)
+    return watch >= 0, str(ctypes.get_errno())
 
 
 def _ptrace(aim: dict[str, Any]) -> Outcome:
@@ -185,17 +207,22 @@ def attacks(aim: dict[str, Any]) -> dict[str, Callable[[], Outcome]]:
     libc = ctypes.CDLL(None, use_errno=True)
     return {
         "read a secret file": lambda: _tried(_read(aim["secret"])),
-        "see the host's /tmp": lambda: (os.path.exists(aim["folder"]), aim["folder"]),
+        "see the host's /tmp": lambda: _listed(aim),
         "read the launcher's environment": lambda: _environment(aim),
         "be user 0": lambda: (0 in os.getresuid(), str(os.getresuid())),
         "hold capabilities": lambda: _capabilities(aim),
         "use an inherited descriptor": lambda: _descriptors(aim),
         "trace an outer process": lambda: _ptrace(aim),
         "signal an outer process": lambda: _signal(aim),
+        "slow an outer process": lambda: _tried(lambda: os.setpriority(os.PRIO_PROCESS, aim["victim"], 19)),
+        "limit an outer process": lambda: _tried(lambda: resource.prlimit(aim["victim"], resource.RLIMIT_CORE, (0, 0))),
+        "use shared memory of the host": lambda: _shared(aim),
         "connect to loopback": lambda: _tried(_connect(tcp, ("127.0.0.1", aim["port"]))),
         "connect to an abstract socket": lambda: _tried(_connect(unix, "\0" + aim["abstract"])),
         "connect to a socket file": lambda: _tried(_connect(unix, aim["socket"])),
         "write the host's files": lambda: _tried(_write(aim["folder"])),
+        "change the mode of the host's files": lambda: _tried(lambda: os.chmod(aim["secret"], 0o600)),
+        "watch the host's files": lambda: _watch(aim),
         "write /": lambda: _tried(_write("/")),
         "write /usr": lambda: _tried(_write("/usr")),
         "write /etc": lambda: _tried(_write("/etc")),
@@ -207,7 +234,7 @@ def attacks(aim: dict[str, Any]) -> dict[str, Callable[[], Outcome]]:
         "pass the process limit": lambda: _forks(aim),
         "pass the memory limit": lambda: _memory(aim),
         "fill /dev/shm": lambda: _fill("/dev/shm", aim["tmp"]),
-        "fill /tmp": lambda: _fill("/tmp", aim["tmp"]),
+        "fill /tmp": lambda: _fill(os.environ.get("TMPDIR", "/tmp"), aim["tmp"]),
         "leave a daemon": lambda: _daemon(aim),
     }
 

@@ -47,11 +47,12 @@ class Finished:
 
 class Watch(Protocol):
     """What whoever made the command does while it runs. `started`: after the fork, in the thread that forked, `begun`
-    from then on. `failed`: the main process ended by itself; the error when it was the launcher that failed, with what
-    it `said`. `ask`: before the main process is killed; it may end its tree itself and close `over`. `over`: it is
-    gone; was somebody killed for memory?"""
+    from then on; `expendable`: may it be killed for want of memory before we are? `failed`: the main process ended by
+    itself; the error when it was the launcher that failed, with what it `said`. `ask`: before the main process is
+    killed; it may end its tree itself and close `over`. `over`: it is gone; was somebody killed for memory?"""
 
     begun: bool
+    expendable: bool
 
     def started(self, pid: int) -> None: ...
 
@@ -120,6 +121,18 @@ def end_within(folder: str) -> None:
         with suppress(OSError):  # gone, or somebody else's
             if (os.readlink(f"/proc/{name}/cwd") + os.sep).startswith(folder.rstrip(os.sep) + os.sep):
                 os.kill(int(name), signal.SIGKILL)
+
+
+def end_marked(mark: str) -> None:
+    """Kill whoever carries `mark`, until nobody does: what is left of a tree that lost its root."""
+    for _ in range(200):
+        left = [pid for pid in living(mark) if pid != os.getpid()]
+        for pid in left:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if not left:
+            return
+        time.sleep(0.001)
 
 
 def _members(root: int, mark: bytes) -> set[int]:
@@ -317,9 +330,11 @@ def cpu_seconds(pid: int) -> float | None:
 
 
 def _begun(pid: int, options: Options) -> None:
-    """Short of memory, the kernel is to take a child before it takes us; and who watches is told."""
-    with suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
-        file.write("1000")
+    """Short of memory, the kernel is to take a child before it takes us (one that watches its own sees to that itself);
+    and who watches is told."""
+    if options.watch is None or options.watch.expendable:
+        with suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
+            file.write("1000")
     if options.watch is not None:
         options.watch.started(pid)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import secrets
@@ -35,6 +36,11 @@ class Attack:
     detail: str = ""
 
 
+def _segment() -> int:
+    """A page of System V memory that everybody may use, -1 where there is none to be had."""
+    return ctypes.CDLL(None).shmget(0, 4096, 0o1666) if os.uname().sysname == "Linux" else -1  # 0o1000: IPC_CREAT
+
+
 @contextmanager
 def _targets() -> Iterator[tuple[dict[str, Any], process.Child]]:
     """Things outside that are easy to hit: a secret file, listening sockets, a living process."""
@@ -52,13 +58,15 @@ def _targets() -> Iterator[tuple[dict[str, Any], process.Child]]:
         os.chmod(f"{folder}/socket", 0o777)
         victim = process.spawn(["sleep", "60"], env={"PATH": PATH}, options=Options(contained=True))
         stack.callback(victim.kill)
+        shared = _segment()
+        stack.callback(lambda: shared >= 0 and ctypes.CDLL(None).shmctl(shared, 0, None))  # 0: IPC_RMID
         aim: dict[str, Any] = {
             "folder": folder,
             "secret": str(secret),
             "socket": f"{folder}/socket",
             "abstract": abstract,
         }
-        aim |= {"port": tcp.getsockname()[1], "victim": victim.pid, "home": os.path.expanduser("~")}
+        aim |= {"shared": shared, "port": tcp.getsockname()[1], "victim": victim.pid, "home": os.path.expanduser("~")}
         yield aim, victim
 
 

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
-ENOSYS, EPERM = 38, 1
+ENOSYS, EPERM, ENOTSUP = 38, 1, 95
 
-DENIED: dict[str, tuple[int | None, int | None]] = {
+Numbers = dict[str, tuple[int | None, int | None]]
+
+DENIED: Numbers = {
     # name: (x86_64, aarch64)
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
@@ -68,6 +73,71 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "lookup_dcookie": (212, 18),
     "vhangup": (153, 58),
 }
+OUTSIDE: Numbers = {
+    # what reaches beyond the process where nothing else stands between: shared memory, queues, others' pages, names
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "msgget": (68, 186),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
+    "semget": (64, 190),
+    "semop": (65, 193),
+    "semctl": (66, 191),
+    "semtimedop": (220, 192),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    "ioprio_set": (251, 30),
+    "migrate_pages": (256, 238),
+    "move_pages": (279, 239),
+    "process_mrelease": (448, 448),
+    "inotify_add_watch": (254, 27),
+}
+BY_PID: Numbers = {
+    # allowed on the caller (0), denied on any other process
+    "prlimit64": (302, 261),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setattr": (314, 274),
+    "sched_setaffinity": (203, 122),
+}
+OWNED: Numbers = {
+    # what an owner may do to files that only opening would be denied for
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "file_setattr": (469, 469),
+}
+ATTRIBUTES: Numbers = {
+    # extended ones: programs know file systems without
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "setxattrat": (463, 463),
+    "removexattrat": (466, 466),
+}
+ASKED: Numbers = {
+    # what a warden may do for the caller, where the object is one that it may change or reach
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "utimensat": (280, 88),
+    "connect": (42, 203),
+    "clone": (56, 220),
+    "fork": (57, None),
+    "vfork": (58, None),
+}
+SOCKET, SOCKETPAIR, SETPRIORITY = (41, 198), (53, 199), (141, 140)
+FILE_FLAGS = (0x40086602, 0x401C5820)  # FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR
 CLONE, CLONE3, IOCTL = (56, 220), (435, 435), (16, 29)
 FORKS = ((56, 57, 58), (220,))
 """clone, and fork and vfork where there are such calls."""
@@ -75,9 +145,21 @@ NEW_NAMESPACES = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}
 TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
 
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _NUMBER, _ARCH, _ARG0, _ARG1 = 0, 4, 16, 24
-_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_ALLOW, _KILL, _ERRNO, _ASK = 0x7FFF0000, 0x80000000, 0x00050000, 0x7FC00000
+_LOCAL, _FAMILIES = 1, (2, 10, 16)  # AF_UNIX; AF_INET, AF_INET6, AF_NETLINK
+_STREAM, _PACKETS = 1, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """What a jail without namespaces has to deny, too. `sockets`: none, those of this machine by name (stream ones), or
+    all. `asked`: calls that a warden answers. `owned`: may the caller own files that it must not change?"""
+
+    sockets: Literal["none", "local", "all"] = "none"
+    asked: tuple[str, ...] = ()
+    owned: bool = True
 
 
 def _line(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
@@ -95,13 +177,43 @@ def _on_argument(number: int, argument: int, tests: bytes) -> bytes:
     return _line(_EQUAL, number, 0, len(body) // 8) + body
 
 
+def _unless(value: int, answer: int) -> bytes:
+    """Answer when the loaded word is another one, else go on."""
+    return _line(_EQUAL, value, 1, 0) + _line(_RETURN, answer)
+
+
+def _bare(bare: Bare, column: int) -> Iterator[bytes]:
+    """The lines for a jail without namespaces. Asking comes last: what is denied is not asked for."""
+    denied, denial = [OUTSIDE, *([OWNED] if bare.owned else [])], _ERRNO | EPERM
+    yield from (_when(_EQUAL, n[column] or 0, denial) for table in denied for n in table.values() if n[column])
+    if bare.owned:
+        for numbers in ATTRIBUTES.values():
+            yield _when(_EQUAL, numbers[column] or 0, _ERRNO | ENOTSUP)
+    for numbers in BY_PID.values():
+        yield _on_argument(numbers[column] or 0, _ARG0, _unless(0, denial))
+    mine = _unless(0, denial) + _line(_LOAD, _ARG1) + _unless(0, denial)  # PRIO_PROCESS, the caller
+    yield _on_argument(SETPRIORITY[column], _ARG0, mine)
+    kind = _unless(_LOCAL, denial) + _line(_LOAD, _ARG1) + _line(_AND, 0xF)
+    yield _on_argument(SOCKETPAIR[column], _ARG0, kind + _when(_EQUAL, _PACKETS, _ALLOW) + _unless(_STREAM, denial))
+    kind += _unless(_STREAM, denial)
+    if bare.sockets == "none":
+        yield _when(_EQUAL, SOCKET[column], denial)
+    else:
+        families = _FAMILIES if bare.sockets == "all" else ()
+        yield _on_argument(SOCKET[column], _ARG0, b"".join(_when(_EQUAL, f, _ALLOW) for f in families) + kind)
+    for name in bare.asked:
+        number = ASKED[name][column]
+        if number is not None and number != CLONE[column]:
+            yield _when(_EQUAL, number, _ASK)
+
+
 def supported(machine: str | None = None) -> bool:
     return (machine or os.uname().machine) in _MACHINES
 
 
-def program(machine: str | None = None, *, alone: bool = False) -> bytes:
+def program(machine: str | None = None, *, alone: bool = False, bare: Bare | None = None) -> bytes:
     """The filter for this machine's processor (or the named one); KeyError for a processor without a table. `alone`:
-    no further process or thread either."""
+    no further process or thread either; `bare`: for a jail without namespaces."""
     column, arch = _MACHINES[machine or os.uname().machine]
     lines = [_line(_LOAD, _ARCH), _line(_EQUAL, arch, 1, 0), _line(_RETURN, _KILL), _line(_LOAD, _NUMBER)]
     if column == 0:
@@ -109,14 +221,17 @@ def program(machine: str | None = None, *, alone: bool = False) -> bytes:
     lines.append(_when(_EQUAL, CLONE3[column], _ERRNO | ENOSYS))  # its flags lie in memory: callers fall back to clone
     lines += [_when(_EQUAL, numbers[column] or 0, _ERRNO | EPERM) for numbers in DENIED.values() if numbers[column]]
     lines += [_when(_EQUAL, number, _ERRNO | EPERM) for number in (FORKS[column] if alone else ())]
-    lines.append(_on_argument(CLONE[column], _ARG0, _when(_ANY_BIT, NEW_NAMESPACES, _ERRNO | EPERM)))
-    injections = b"".join(_when(_EQUAL, request, _ERRNO | EPERM) for request in TERMINAL_INJECTION)
+    lines += [] if bare is None else _bare(bare, column)
+    asked = _line(_RETURN, _ASK) if bare is not None and "clone" in bare.asked else b""
+    lines.append(_on_argument(CLONE[column], _ARG0, _when(_ANY_BIT, NEW_NAMESPACES, _ERRNO | EPERM) + asked))
+    requests = TERMINAL_INJECTION + (FILE_FLAGS if bare is not None and bare.owned else ())
+    injections = b"".join(_when(_EQUAL, request, _ERRNO | EPERM) for request in requests)
     lines.append(_on_argument(IOCTL[column], _ARG1, injections))
     lines.append(_line(_RETURN, _ALLOW))
     return b"".join(lines)
 
 
 def number(name: str) -> int | None:
-    """The number of a denied call on this machine."""
+    """The number of a denied or asked call on this machine."""
     column, _ = _MACHINES[os.uname().machine]
-    return DENIED[name][column]
+    return {**DENIED, **OUTSIDE, **BY_PID, **ASKED}[name][column]

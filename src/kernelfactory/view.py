@@ -16,6 +16,7 @@ from typing import Literal
 Pair = tuple[str, str]
 
 _CLONE_NEWNS = 0x20000
+_MNT_DETACH = 2
 _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
 _PLACES = ("/mnt", "/media", "/srv", "/opt", "/dev/shm", "/tmp")
 
@@ -143,3 +144,37 @@ def build_stage(place: str, moved: Mapping[str, str]) -> None:
             os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
         bind = ctypes.c_ulong(_MS_BIND | _MS_REC)
         _check(libc.mount(os.fsencode(source), os.fsencode(target), None, bind, None), f"bind {source}")
+
+
+def uncover(sources: Iterable[str], uid: int) -> None:
+    """Let `uid` walk to `sources` at their own paths: the closed folders above them are covered with open ones in
+    which nothing else shows. Seen by the calling thread and what it forks only. Needs CAP_SYS_ADMIN; raises OSError."""
+    real = [os.path.realpath(source) for source in dict.fromkeys(sources)]
+    place = stage_place(real)
+    build_stage(place, {source: f"{place}/{number}" for number, source in enumerate(real)})
+    libc = ctypes.CDLL(None, use_errno=True)
+    for closed in sorted({_closed(source, uid) for source in real} - {""}):
+        flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV)
+        _check(libc.mount(b"kf", os.fsencode(closed), b"tmpfs", flags, b"mode=0755,size=1m"), f"mount {closed}")
+    for number, source in enumerate(real):
+        _make(f"{place}/{number}", source)
+        bind = ctypes.c_ulong(_MS_BIND | _MS_REC)
+        _check(libc.mount(os.fsencode(f"{place}/{number}"), os.fsencode(source), None, bind, None), f"bind {source}")
+    _check(libc.umount2(os.fsencode(place), _MNT_DETACH), f"unmount {place}")
+
+
+def _closed(path: str, uid: int) -> str:
+    """The uppermost folder above `path` that `uid` may not enter, or nothing."""
+    above = [str(parent) for parent in PurePosixPath(path).parents][::-1]
+    return next((parent for parent in above if not reachable(os.path.join(parent, "x"), uid)), "")
+
+
+def _make(like: str, path: str) -> None:
+    """A place to bind to, a folder or a file as the source is; new folders are open to all."""
+    folders = [str(parent) for parent in PurePosixPath(path).parents][::-1]
+    for folder in [*folders, path] if os.path.isdir(like) else folders:
+        if not os.path.isdir(folder):
+            os.mkdir(folder)
+            os.chmod(folder, 0o755)  # whatever this process masks
+    if not os.path.exists(path):
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))

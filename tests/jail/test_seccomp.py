@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from kernelfactory import seccomp
+from kernelfactory.seccomp import Bare
 
-ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x50001, 0x50026, 0x80000000
+ALLOW, EPERM, ENOSYS, ENOTSUP, KILL, ASK = 0x7FFF0000, 0x50001, 0x50026, 0x5005F, 0x80000000, 0x7FC00000
 ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 HONEST = {"x86_64": {"read": 0, "mmap": 9, "execve": 59, "prlimit64": 302, "futex": 202},
           "aarch64": {"read": 63, "mmap": 222, "execve": 221, "prlimit64": 261, "futex": 98}}  # fmt: skip
@@ -26,6 +27,8 @@ def answer(program: bytes, arch: int, number: int, arguments: tuple[int, ...] = 
         at += 1
         if code == 0x20:
             (accumulator,) = struct.unpack_from("<I", data, value)
+        elif code == 0x54:
+            accumulator &= value
         elif code == 0x06:
             return value
         else:
@@ -51,6 +54,62 @@ def test_every_call_gets_its_answer(machine: str) -> None:
     assert answer(program, arch, ioctl, (0, 0x5412 | 1 << 32)) == EPERM, "the kernel reads 32 bits of it"
 
 
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_a_jail_without_namespaces_denies_more(machine: str) -> None:
+    arch, column = ARCH[machine], list(ARCH).index(machine)
+    plain = seccomp.program(machine)
+    shut, mine = seccomp.program(machine, bare=Bare()), seccomp.program(machine, bare=Bare(owned=False))
+    for tables, denial in (((seccomp.OUTSIDE,), EPERM), ((seccomp.OWNED,), EPERM), ((seccomp.ATTRIBUTES,), ENOTSUP)):
+        for name, numbers in ((name, numbers) for table in tables for name, numbers in table.items()):
+            if (number := numbers[column]) is not None:
+                assert answer(shut, arch, number) == denial and answer(plain, arch, number) == ALLOW, name
+    assert answer(mine, arch, seccomp.OWNED["fchown"][column] or 0) == ALLOW, "it owns nothing that matters"
+    for name, numbers in seccomp.BY_PID.items():
+        assert answer(shut, arch, numbers[column] or 0) == ALLOW, f"{name} on itself"
+        assert answer(shut, arch, numbers[column] or 0, (7,)) == EPERM, name
+    priority = seccomp.SETPRIORITY[column]
+    assert [answer(shut, arch, priority, which) for which in ((0, 0, 5), (0, 7, 5), (2, 0, 5), (1, 0, 5))] == [
+        ALLOW, EPERM, EPERM, EPERM,
+    ]  # fmt: skip
+    for name, number in HONEST[machine].items():
+        assert answer(shut, arch, number) == ALLOW, name
+    ioctl = seccomp.IOCTL[column]
+    assert answer(shut, arch, ioctl, (0, 0x40086602)) == EPERM and answer(mine, arch, ioctl, (0, 0x40086602)) == ALLOW
+    assert answer(shut, arch, ioctl, (0, 0x5412)) == EPERM and answer(shut, arch, ioctl, (0, 0x5401)) == ALLOW
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_sockets_are_those_that_are_allowed(machine: str) -> None:
+    arch, column = ARCH[machine], list(ARCH).index(machine)
+    stream, nonblocking, datagram, packets = 1, 1 | 0o4000 | 0o2000000, 2, 5
+    tried = [(family, kind) for family in (1, 2, 10, 16, 17, 40) for kind in (stream, nonblocking, datagram)]
+    for sockets, allowed in (
+        ("none", []),
+        ("local", [(1, stream), (1, nonblocking)]),
+        ("all", [each for each in tried if each[0] in (2, 10, 16)] + [(1, stream), (1, nonblocking)]),
+    ):
+        program = seccomp.program(machine, bare=Bare(sockets=sockets))  # type: ignore[arg-type]
+        passed = [each for each in tried if answer(program, arch, seccomp.SOCKET[column], each) == ALLOW]
+        assert sorted(passed) == sorted(allowed), sockets
+        pair = seccomp.SOCKETPAIR[column]
+        assert [answer(program, arch, pair, (1, kind)) for kind in (stream, datagram, packets)] == [ALLOW, EPERM, ALLOW]
+        assert answer(program, arch, pair, (2, stream)) == EPERM
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_calls_are_asked_for(machine: str) -> None:
+    """What is denied is denied, not asked for."""
+    arch, column = ARCH[machine], list(ARCH).index(machine)
+    asking = seccomp.program(machine, bare=Bare(asked=tuple(seccomp.ASKED)))
+    alone = seccomp.program(machine, alone=True, bare=Bare(asked=tuple(seccomp.ASKED)))
+    for name, numbers in seccomp.ASKED.items():
+        if (number := numbers[column]) is not None:
+            assert answer(asking, arch, number) == ASK, name
+            assert answer(seccomp.program(machine, bare=Bare()), arch, number) == ALLOW, name
+            assert answer(alone, arch, number) == (EPERM if name in ("clone", "fork", "vfork") else ASK), name
+    assert answer(asking, arch, seccomp.CLONE[column], (0x10000011,)) == EPERM, "a user namespace"
+
+
 def test_other_tables_are_shut() -> None:
     program = seccomp.program("x86_64")
     assert answer(program, 0x40000003, 1) == KILL, "32-bit calls"
@@ -74,6 +133,7 @@ def test_numbers_are_the_headers(request: pytest.FixtureRequest) -> None:
         if not path.exists():
             pytest.skip(f"no {path}")
         known = dict(re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", path.read_text()))
-        for name, numbers in seccomp.DENIED.items():
+        tables = (seccomp.DENIED, seccomp.OUTSIDE, seccomp.BY_PID, seccomp.OWNED, seccomp.ATTRIBUTES, seccomp.ASKED)
+        for name, numbers in [pair for table in tables for pair in table.items()]:
             if name in known and numbers[column] is not None:
                 assert int(known[name]) == numbers[column], name

@@ -91,3 +91,29 @@ def test_a_stage_is_seen_by_its_thread_alone(tmp_path: Path) -> None:
     assert seen == [(["0", "1"], ["file"])]
     assert os.listdir(place) == before
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can open what is closed")
+def test_what_is_closed_is_opened_for_one_thread(tmp_path: Path) -> None:
+    """Its own path leads there, nothing else shows beside it, and what lies in it can be written."""
+    import threading
+
+    shut = tmp_path / "shut"
+    (shut / "deep/in").mkdir(parents=True)
+    (shut / "deep/in/file").write_bytes(b"x")
+    (shut / "deep/other").write_bytes(b"x")
+    shut.chmod(0o700)
+    source, seen = str(shut / "deep/in"), []
+
+    def work() -> None:
+        view.uncover([source, source, f"{source}/file"], 60_000)
+        seen.append((reachable(source, 60_000), os.listdir(source), os.listdir(shut / "deep"), os.listdir(shut)))
+        (shut / "deep/in/made").write_bytes(b"y")
+
+    assert not reachable(source, 60_000)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [(True, ["file"], ["in"], ["deep"])]
+    assert (shut / "deep/in/made").exists() and not reachable(source, 60_000)
+    assert sorted(os.listdir(shut / "deep")) == ["in", "other"]

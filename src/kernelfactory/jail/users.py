@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 from pathlib import Path
 
 UID_BASE = 60_000
 """The first of the user numbers that root drops to: 60000 + slot for cages, 60500 up for what the judge runs."""
 
 _SHARE = 500
-_next = itertools.count()
+_next = itertools.count(secrets.randbelow(_SHARE))
 
 
 def drops() -> bool:

@@ -16,6 +16,8 @@ class Watch:
     anything, so that it is in its group by then; `status_fd` is where it says that the command began, with `begins`,
     on a descriptor that the command never has. Both go to the child."""
 
+    expendable = True
+
     def __init__(self, orders: bytes, begins: bytes, group: Group | None) -> None:
         self.orders_fd, self._orders_fd = os.pipe()
         self._status_fd, self.status_fd = os.pipe()
