@@ -122,11 +122,11 @@ def _subject(request: dict[str, Any], artefact: bytes, relay: Callable[..., Any]
 
 def _evaluated(ruler: ModuleType, request: dict[str, Any], relay: Callable[..., Any]) -> Any:
     """An existing evaluator's answer about the stand-in."""
-    from kernelfactory.judge import stand_in
+    from kernelfactory.judge import existing, stand_in
     from kernelfactory.model import Measured
 
     door = stand_in.Door(relay, tempfile.mkdtemp(), request["module"], str(Path(__file__).resolve().parents[2]))
-    score, measures = stand_in.evaluated(getattr(ruler, request["function"]), door, request["score"], request["goal"])
+    score, measures = existing.evaluated(getattr(ruler, request["function"]), door, request["score"], request["goal"])
     return Measured(score, measures)
 
 

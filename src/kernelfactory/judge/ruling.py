@@ -28,6 +28,7 @@ _HERE = Path(__file__).parent
 DECIDING = (
     _HERE / "calls.py",
     _HERE / "evaluating.py",
+    _HERE / "existing.py",
     _HERE / "inside" / "kfworker.py",
     _HERE / "stand_in.py",
     _HERE / "worker.py",

@@ -10,18 +10,17 @@ import copyreg
 import json
 import os
 import socket
-import tempfile
+import sys
 import threading
 from collections.abc import Callable, MutableMapping
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
-from inspect import Parameter, signature
+from queue import SimpleQueue
 from typing import Any, NoReturn, cast
 
 from kernelfactory.judge.calls import Calls, Kept, Raised, Relay, Unsendable
 from kernelfactory.judge.inside.kfworker import FRAME
-from kernelfactory.model import ReasonCode, Rejected
+from kernelfactory.model import Rejected
 
 TEXT = '''"""Stands in for the candidate, which is not here: every name is answered by its jailed worker."""
 __import__("sys").path.append({package!r})
@@ -40,8 +39,11 @@ def opened(path: str, names: MutableMapping[str, Any]) -> tuple[Callable[[str], 
         program.tell(fault=SCRIPT)
         raise SystemExit(SCRIPT)
     if getattr(names.get("__spec__"), "origin", None) != path:
+        for name in names.get("__kf_names__", ()):  # of an earlier one, in globals that stay
+            names.pop(name, None)
         taken = {*names, *(vars(builtins) if any(not name.startswith("__") for name in names) else ())}
-        names.update((name, program.attribute(name)) for name in program.names() if name not in taken)
+        found = {name: program.attribute(name) for name in program.names() if name not in taken}
+        names.update(found, __kf_names__=list(found))
     return program.attribute, program.names
 
 
@@ -191,21 +193,28 @@ class Door:
 
     def __init__(self, relay: Relay, folder: str, name: str, package: str) -> None:
         self._relay = relay
-        self._judge = ThreadPoolExecutor(1, "door")
+        self._questions: SimpleQueue[tuple[dict[str, Any], bytes, SimpleQueue[Any]]] = SimpleQueue()
+        self._over = False
         self.pid = os.getpid()
         self.told: dict[str, str] = {}
         self.path = os.path.join(folder, f"{name}.py")
         with open(self.path, "w", encoding="utf-8") as file:
             file.write(TEXT.format(package=package, path=self.path))
         _doors[self.path] = self
+        threading.Thread(target=self._converse, daemon=True).start()
         self._listener = _listening(_address(self.path))
         if self._listener is not None:
             threading.Thread(target=self._listen, args=(self._listener,), daemon=True).start()
 
     def close(self) -> None:
-        """Wait for the call that is under way, and take no more."""
+        """Wait for the call that is under way, and take no more. The next evaluation imports its own stand-in."""
         del _doors[self.path]
-        self._judge.shutdown(cancel_futures=True)
+        for name, module in list(sys.modules.items()):
+            if getattr(module, "__file__", None) == self.path:
+                del sys.modules[name]
+        self._over = True
+        with suppress(EOFError):
+            self.one({}, b"")
         if self._listener is not None:
             self._listener.close()
         for path in (self.path, _address(self.path)):
@@ -216,10 +225,20 @@ class Door:
         if "told" in wanted:
             self.told = {**wanted["told"], **self.told}  # what came first
             return {}, b""
-        try:
-            return self._judge.submit(self._relay, wanted, request).result()
-        except (RuntimeError, CancelledError):
-            raise EOFError("this evaluation is over") from None
+        reply: SimpleQueue[Any] = SimpleQueue()
+        self._questions.put((wanted, request, reply))
+        answer = reply.get()
+        if isinstance(answer, Exception):
+            raise answer
+        return cast(tuple[dict[str, Any], bytes], answer)
+
+    def _converse(self) -> None:
+        while True:
+            wanted, request, reply = self._questions.get()
+            try:
+                reply.put(EOFError("this evaluation is over") if self._over else self._relay(wanted, request))
+            except Exception as error:
+                reply.put(error)
 
     def _listen(self, listener: socket.socket) -> None:
         with suppress(OSError):
@@ -293,87 +312,3 @@ def _received(stream: Any) -> tuple[dict[str, Any], bytes] | None:
         return None
     text, data = FRAME.unpack(head)
     return json.loads(stream.read(text)), stream.read(data)
-
-
-# ── what an evaluator answers ────────────────────────────────────────────────────────────────────
-
-
-def evaluated(evaluate: Callable[..., Any], door: Door, key: str, goal: str) -> tuple[float, dict[str, float]]:
-    """(score, other numbers) that an evaluator gives the program behind a door. Raises Rejected where the program is to
-    blame, Unsendable, LookupError and what the evaluator raises where it is the evaluator."""
-    metrics, failure = None, None
-    try:
-        metrics = _metrics(evaluate, door.path)
-    except Exception as error:
-        failure = error
-    finally:
-        door.close()
-    _blame(door.told, metrics, goal, failed=failure is not None)
-    if failure is not None:
-        raise failure
-    return _numbers(metrics, key)
-
-
-def _blame(told: dict[str, str], metrics: Any, goal: str, *, failed: bool) -> None:
-    """Evaluators turn what goes wrong into a score of 0, as a rule: that is for them to say where more is better, and
-    the best score of all where less is."""
-    if "fault" in told:
-        raise Unsendable(told["fault"])
-    if "opaque" in told:
-        raise Rejected("malformed", told["opaque"])
-    named = metrics.get("error") if isinstance(metrics, dict) else None
-    refused = bool(named) and not _is_number(named)
-    if "code" in told and (failed or refused or goal == "min"):
-        raise Rejected(cast(ReasonCode, told["code"]), told["reason"])
-    if refused and goal == "min":
-        raise Rejected("wrong_answer", "the evaluator found an error in what the program answered")
-
-
-def _metrics(evaluate: Callable[..., Any], path: str) -> Any:
-    """What an evaluator answers: a dictionary or a number, itself or as `.metrics`; or what it leaves in the results
-    folder, where it takes one (metrics.json, and in correct.json whether the program is right)."""
-    needed = [p for p in signature(evaluate).parameters.values() if p.default is p.empty and p.kind in _BY_PLACE]
-    if len(needed) < 2:
-        answer = evaluate(path)
-        return getattr(answer, "metrics", answer)
-    folder = tempfile.mkdtemp()
-    evaluate(path, folder)
-    correct = _left(folder, "correct.json")
-    if isinstance(correct, dict) and correct.get("correct") is False:
-        raise Rejected("wrong_answer", "the evaluator says that the program is not correct")
-    return _left(folder, "metrics.json")
-
-
-_BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-
-
-def _left(folder: str, name: str) -> Any:
-    try:
-        with open(os.path.join(folder, name), "rb") as file:
-            return json.load(file)
-    except FileNotFoundError:
-        return None
-
-
-def _numbers(metrics: Any, key: str) -> tuple[float, dict[str, float]]:
-    if _is_number(metrics):
-        return _plain(metrics), {}
-    if not isinstance(metrics, dict) or key not in metrics:
-        names = ", ".join(sorted(map(str, metrics)))[:200] if isinstance(metrics, dict) else type(metrics).__name__
-        raise LookupError(f"the evaluator's answer has no {key!r} (it has: {names}); set measure.score")
-    public = metrics.get("public")
-    metrics = {**public, **metrics} if isinstance(public, dict) else metrics
-    numbers = {str(name): _plain(value) for name, value in metrics.items() if _is_number(value)}
-    if key not in numbers:
-        raise LookupError(f"the evaluator's {key!r} is no number")
-    return numbers.pop(key), numbers
-
-
-def _is_number(value: Any) -> bool:
-    return (
-        hasattr(value, "__float__") and not isinstance(value, bool | str | bytes) and getattr(value, "shape", ()) == ()
-    )
-
-
-def _plain(value: Any) -> float:
-    return value if type(value) in (int, float) else float(value)
