@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,28 @@ def jail() -> jails.Jail:
         return jails.find()
     except BadInput as error:
         pytest.skip(f"no jail works here: {error}")
+
+
+CELLS = ("bubblewrap", "landlock")
+"""The jails that verdicts are worth something in."""
+
+
+@pytest.fixture(scope="session")
+def cell_named() -> Callable[[str], jails.Jail]:
+    """The jail of that name, where it works here."""
+
+    @cache
+    def made(name: str) -> jails.Jail:
+        try:
+            found = jails.find() if name == "bubblewrap" else import_module(f"kernelfactory.jail.{name}").Landlock()
+            leaks = [attack.name for attack in jails.self_test(found) if attack.worked]
+        except (BadInput, ImportError) as error:
+            pytest.skip(f"{name} does not work here: {error}")
+        if found.name != name or leaks:
+            pytest.skip(f"{name} does not work here: {', '.join(leaks)}")
+        return found
+
+    return made
 
 
 @pytest.fixture

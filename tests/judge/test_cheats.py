@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,10 +29,18 @@ def limited(folder: Path, seconds: float = SECONDS, memory: int = 512 << 20) -> 
     return replace(loaded, produce=replace(loaded.produce, seconds=seconds, memory=memory))
 
 
+CELLS = [pytest.param("bubblewrap"), pytest.param("landlock", marks=pytest.mark.soak)]
+
+
+@pytest.fixture(scope="module", params=CELLS)
+def cell(request: pytest.FixtureRequest, cell_named: Callable[[str], Jail]) -> Jail:
+    return cell_named(request.param)
+
+
 @pytest.fixture(scope="module")
-def network(jail: Jail, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+def network(cell: Jail, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
     os.environ["KF_TEST_SECRET"] = "hidden"
-    with Judge(limited(TESTS / "problems/tiny_network"), jail, scratch=tmp_path_factory.mktemp("cheats")) as judge:
+    with Judge(limited(TESTS / "problems/tiny_network"), cell, scratch=tmp_path_factory.mktemp("cheats")) as judge:
         yield judge
     del os.environ["KF_TEST_SECRET"]
 
@@ -112,9 +120,9 @@ def corpus() -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def vliw(jail: Jail, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+def vliw(cell: Jail, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
     of = limited(problem.find("vliw_tree"), 2 * SECONDS, 2 << 30)
-    with Judge(of, jail, scratch=tmp_path_factory.mktemp("corpus")) as judge:
+    with Judge(of, cell, scratch=tmp_path_factory.mktemp("corpus")) as judge:
         yield judge
 
 

@@ -1,0 +1,5 @@
+# TECHNIQUE: no end (I3)
+# ATTEMPTS: and no word.
+# JUDGE MUST ANSWER: REJECT crashed
+while True:
+    pass
