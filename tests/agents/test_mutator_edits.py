@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kernelfactory.agents.mutator import loops, merge, names, statements
 from kernelfactory.agents.mutator.operators import OPERATORS
 from kernelfactory.agents.mutator.statements import Edit
-from kernelfactory.agents.mutator.syntax import PYTHON, C, Code, body_of, grammar_for, problem_with, text
+from kernelfactory.agents.mutator.syntax import PYTHON, C, Code, Grammar, body_of, grammar_for, problem_with, text
 
 PROGRAM = b'''\
 """Some text
@@ -234,6 +234,30 @@ def test_numbers_and_operators() -> None:
     only("x = 8\n", OPERATORS["number"][0], "x = 16\n")
     only("x = a + b\n", OPERATORS["operator"][0], "x = a * b\n")
     only("int f(int a) { return a < 3; }", OPERATORS["operator"][0], "int f(int a) { return a >= 3; }", C)
+
+
+def test_numbers_are_scaled_near_and_far() -> None:
+    def numbers(source: str, grammar: Grammar = PYTHON) -> set[bytes]:
+        code = Code(source.encode(), grammar)
+        return {edit.code.source for edit in edits("scale", code, 400)}
+
+    found = {float(text.removeprefix(b"x = ")) for text in numbers("x = 0.5\n")}
+    assert {0.05 <= x <= 5.0 for x in found} == {True} and max(found) > 1.0 and min(found) < 0.25
+    assert any(0 < abs(x - 0.5) < 0.001 for x in found) and any(0.01 < abs(x - 0.5) < 0.1 for x in found)
+    wholes = {text.removeprefix(b"x = ") for text in numbers("x = 1000\n")}
+    assert all(text.strip().isdigit() for text in wholes), "a whole number stays one"
+    assert max(map(int, wholes)) > 3000 and min(map(int, wholes)) < 300 and b"1000\n" not in wholes
+    assert numbers("x = 1\n") >= {b"x = 0\n", b"x = 2\n", b"x = 5\n"}
+    assert numbers("x = 0\n") == {b"x = 1\n"}
+    assert all(text.endswith(b"f;\n") for text in numbers("float x = 2.5f;\n", C))
+    assert numbers("x = 0xff\ny = 1_000\n") == set(), "other ways to write a number are left alone"
+    assert numbers("x = " + "9" * 400 + "\n") == set(), "no number that float() can't hold"
+
+
+def test_numbers_that_names_are_set_to_change_more_often() -> None:
+    code = Code(b"a = 7\nf(7, 7, 7)\n", PYTHON)
+    named = sum(b"f(7, 7, 7)" in edit.code.source for edit in edits("scale", code, 400))
+    assert named > 400 * 0.5
 
 
 def test_crossover_takes_text_from_another_program() -> None:

@@ -105,7 +105,7 @@ def test_several_files_are_edited_and_the_others_kept() -> None:
     sources = {"a.py": Code(PROGRAM, PYTHON), "b.c": Code(LOOPS, C)}
     touched: set[str] = set()
     for seed in range(10):
-        given = Task(sources, float(len(PROGRAM + LOOPS)), smaller_is_better=True, seconds=60.0)
+        given = Task(sources, float(len(PROGRAM + LOOPS)), smaller_is_better=True, seconds=180.0)
         found, report = search(given, length, seed)
         assert set(found) == set(sources) and report.best is not None
         touched |= {path for path in sources if found[path].source != sources[path].source}
@@ -140,6 +140,23 @@ def test_drift_never_makes_the_text_much_longer_at_once() -> None:
     sources, report = search(Task({"a.py": Code(PROGRAM, PYTHON)}, 100.0, True, 100.0), flat)
     assert report.drifted > 0 and report.best is None, "equal figures may drift and are no gain"
     assert len(sources["a.py"].source) < 1.5**report.drifted * len(PROGRAM)
+
+
+@pytest.mark.parametrize(("factor", "stays"), [(1, True), (10, False)])
+def test_what_only_takes_longer_is_not_kept(factor: int, stays: bool) -> None:
+    """Every program but the first valid one takes `factor` times as long, for the same figure."""
+    now = [0.0]
+    tried: set[bytes] = set()
+
+    def slow(sources: Sources, quick: bool) -> Trial:
+        tried.add(sources["a.py"].source)
+        now[0] += 1.0 if len(tried) == 1 else float(factor)
+        return Trial(100.0)
+
+    given = Task({"a.py": Code(PROGRAM, PYTHON)}, 100.0, True, 200.0)
+    sources, report = Search(given, slow, Random(1), lambda: now[0]).run()
+    assert (report.drifted > 0) == stays and report.tries > 10
+    assert stays or sources["a.py"].source == PROGRAM
 
 
 # ── notes ────────────────────────────────────────────────────────────────────────────────────────

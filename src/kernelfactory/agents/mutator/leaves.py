@@ -41,14 +41,14 @@ def _other_number(old: bytes, rng: Random, found: Sequence[Node]) -> bytes:
     return b"%d" % max(0, rng.choice(steps)) if rng.random() < 0.8 else text(rng.choice(found))
 
 
-_DECIMAL = re.compile(rb"((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)([a-zA-Z]*)")
-_SCALES = (1.0, 0.3, 0.1, 0.01, 0.001)
-"""How far a number may go at once, in powers of ten."""
+_DECIMAL = re.compile(rb"((?:\d{1,18}\.?\d{0,18}|\.\d{1,18})(?:[eE][-+]?\d{1,3})?)([fFlLuU]*)")
+_WHOLE, _BROKEN = (1.0, 0.5, 0.2), (1.0, 0.3, 0.1, 0.01, 0.001)
+"""How far a whole number, and one with a fraction, may go at once, in powers of ten."""
 
 
 def scale(code: Code, rng: Random, _donors: Sequence[Code]) -> Edit | None:
-    """A decimal number is multiplied by anything from a tenth to ten, near one or far from it; numbers that are all there
-    is to what a name is set to more often."""
+    """A decimal number is multiplied by anything from a tenth to ten, often near one; those that a name is set to come
+    more often."""
     found = [node for node in code.nodes if node.type in code.grammar.numbers and _DECIMAL.fullmatch(text(node))]
     if not found:
         return None
@@ -58,7 +58,7 @@ def scale(code: Code, rng: Random, _donors: Sequence[Code]) -> Edit | None:
     return Edit(code.edited([change]), f"number in line {line(chosen)}")
 
 
-_SETTING = frozenset({"assignment", "init_declarator", "default_parameter", "keyword_argument", "preproc_def"})
+_SETTING = frozenset({"assignment", "init_declarator", "default_parameter", "keyword_argument"})
 
 
 def _scaled(old: bytes, rng: Random) -> bytes:
@@ -66,7 +66,7 @@ def _scaled(old: bytes, rng: Random) -> bytes:
     if match is None:
         return old
     digits, suffix = match[1], match[2]
-    factor = 10.0 ** (rng.choice(_SCALES) * rng.uniform(-1.0, 1.0))
+    factor = 10.0 ** (rng.choice(_WHOLE if digits.isdigit() else _BROKEN) * rng.uniform(-1.0, 1.0))
     if digits.isdigit():
         value = int(digits)
         new = round(value * factor)

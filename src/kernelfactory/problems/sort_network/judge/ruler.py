@@ -8,7 +8,6 @@ comparator is one `and` and one `or`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from random import Random
 
 from kernelfactory.model import Measured, Rejected
@@ -43,21 +42,14 @@ def parse(artefact: bytes) -> Network:
     return [(low, high) for low, high in pairs]
 
 
-@dataclass(frozen=True)
-class Ran:
+def run(network: Network) -> tuple[bool, int]:
     """All inputs at once: is each sorted at the end, and how many comparators never exchanged anything?"""
-
-    sorts: bool
-    idle: int
-
-
-def run(network: Network) -> Ran:
     wires, idle = list(INPUTS), 0
     for low, high in network:
         a, b = wires[low], wires[high]
         idle += not a & ~b
         wires[low], wires[high] = a & b, a | b
-    return Ran(not any(wires[i] & ~wires[i + 1] for i in range(WIRES - 1)), idle)
+    return not any(wires[i] & ~wires[i + 1] for i in range(WIRES - 1)), idle
 
 
 def depth(network: Network) -> int:
@@ -72,10 +64,10 @@ def measure(artefact: bytes, rng: Random, inputs: int) -> Measured:
     """The number of comparators; nothing is drawn. Raises Rejected."""
     del rng, inputs
     network = parse(artefact)
-    ran = run(network)
-    if not ran.sorts:
+    sorts, idle = run(network)
+    if not sorts:
         raise Rejected("wrong_answer", "an input of zeros and ones comes out unsorted")
     layers = depth(network)
     reach = sum(high - low for low, high in network) / len(network)
-    instruments = {"comparators": len(network), "depth": layers, "idle": ran.idle}
+    instruments = {"comparators": len(network), "depth": layers, "idle": idle}
     return Measured(len(network), {"depth": float(layers), "reach": reach}, instruments)
