@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 OFFICIAL = (10, 16, 256)  # height of the tree, rounds, batch
-QUICK = (6, 6, 32)
+QUICK = (4, 6, 32)
 
 
 def build(height, rounds, batch):

@@ -32,7 +32,7 @@ def run(height, rounds, batch, trace=False):
 
 
 def main():
-    height, rounds, batch = (10, 16, 256) if "--official" in sys.argv else (6, 6, 32)
+    height, rounds, batch = (10, 16, 256) if "--official" in sys.argv else (4, 6, 32)
     cycles, right, slots = run(height, rounds, batch, trace="--trace" in sys.argv)
     print(f"height {height}, rounds {rounds}, batch {batch}: {cycles} cycles, {'right' if right else 'WRONG'} answer")
     for engine, limit in SLOT_LIMITS.items():
