@@ -23,5 +23,5 @@ def say(text, payload=b"", claimed=None):
 
 
 def swaps(numbers):
-    say('["value",[' + ",".join(['{"b":[0,500000]}'] * 20000) + "]]", bytes(500000))
+    say('["value",[' + ",".join(['{"b":[0,499999]}'] * 20000) + "]]", bytes(500000))
     os._exit(0)
