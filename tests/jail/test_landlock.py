@@ -333,6 +333,13 @@ import os, time
 for n in range(200): open(f'{os.environ["TMPDIR"]}/{n}', 'wb').write(bytes(1 << 20))
 time.sleep(30)
 """
+CLOSED = """
+import os, time
+os.chdir(os.environ['TMPDIR'])
+for n in range(200):
+    os.mkdir(f'{n}'); open(f'{n}/f', 'wb').write(bytes(1 << 20)); os.chmod(f'{n}', 0)
+time.sleep(30)
+"""
 NAMELESS = """
 import os, time
 held = [os.open(os.environ['TMPDIR'], os.O_TMPFILE | os.O_RDWR) for n in range(40)]
@@ -348,7 +355,7 @@ time.sleep(30)
 """
 
 
-@pytest.mark.parametrize("text", [FAMILY, FILES, NAMELESS, DEEP], ids=["many processes", "files", "nameless", "deep"])
+@pytest.mark.parametrize("text", [FAMILY, FILES, CLOSED, NAMELESS, DEEP])
 def test_a_tree_and_its_rooms_are_bounded(jail: Landlock, text: str) -> None:
     """Without a control group, by the warden's own eyes."""
     made = Landlock(grouped=False)

@@ -34,16 +34,27 @@ LEAST = 3
 
 _CALLS = {"x86_64": (157, 126, 317, 280), "aarch64": (167, 91, 277, 88)}
 _NAMES = ("prctl", "capset", "seccomp", "utimensat")
-_BOOT = "import marshal,sys;t,o=marshal.loads(open(int(sys.argv[1]),'rb').read());g={};exec(t,g);g['main'](o)"
+_PROGRAM = ("procs", "doorman", "warden")
+_BOOT = """
+import marshal, sys
+program, orders = marshal.loads(open(int(sys.argv[1]), 'rb').read())
+for name, text in program:
+    sys.modules[name] = module = type(sys)(name)
+    exec(text, module.__dict__)
+module.main(orders)
+"""
 _GRACE = 10.0
 """Seconds in which a warden ends its tree."""
 
 
 @cache
-def _warden() -> CodeType:
-    """The warden's program, compiled."""
-    path = Path(__file__).with_name("warden.py")
-    return compile(path.read_bytes(), path.name, "exec", dont_inherit=True)
+def _program() -> list[tuple[str, CodeType]]:
+    """The warden's modules, compiled: they import each other by name, and nothing else of this package."""
+    found = []
+    for name in _PROGRAM:
+        path = Path(__file__).with_name(f"{name}.py")
+        found.append((f"{__package__}.{name}", compile(path.read_bytes(), path.name, "exec", dont_inherit=True)))
+    return found
 
 
 class _Leash(Watch):
@@ -58,7 +69,7 @@ class _Leash(Watch):
         self._room = room
 
     def order(self, orders: dict[str, Any]) -> None:
-        self._orders = marshal.dumps((_warden(), orders))
+        self._orders = marshal.dumps((_program(), orders))
 
     def started(self, pid: int) -> None:
         self._close("leash_fd")
