@@ -8,13 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kernelfactory.files import replace_folder, tree_id
+from kernelfactory import suspicion
+from kernelfactory.contest import ROUNDS, Contest, Side
+from kernelfactory.files import tree_id
 from kernelfactory.judge import Judge
-from kernelfactory.model import TRUST_ORDER, Files, Measurement, Problem, Verdict
+from kernelfactory.judge.answer import told
+from kernelfactory.model import TRUST_ORDER, Files, Measurement, Outcome, Problem, Verdict
 from kernelfactory.policy import Policy
 from kernelfactory.population import Population
 from kernelfactory.problem import is_editable
-from kernelfactory.record import Attempt, Record
+from kernelfactory.quarantine import crown, editable, refused, released
+from kernelfactory.record import Attempt, Best, Decision, Record
 from kernelfactory.record.queries import REUSABLE
 from kernelfactory.record.writing import Purpose
 from kernelfactory.trees import Trees
@@ -47,12 +51,14 @@ class Rooms:
 
 
 class Assay:
-    """Judges snapshots of one experiment; what would be its best is confirmed at once. No fact is kept here:
-    `_fresh` spares a second commit of a tree whose row is not written yet."""
+    """Judges snapshots of one experiment; what would be its best is confirmed at once, and shown to be faster than the
+    best where scores are timed. No fact is kept here: `_fresh` spares a second commit of a tree whose row is not
+    written yet."""
 
     def __init__(self, rooms: Rooms, population: Population) -> None:
         self.rooms = rooms
         self.metric = rooms.record.experiment.metric
+        self.contest = Contest(rooms.record, rooms.judge, self.editable, rooms.clock)
         self._population = population
         self._crowning = threading.Lock()
         self._stripes = tuple(threading.RLock() for _ in range(256))
@@ -61,17 +67,21 @@ class Assay:
 
     def snapshot(self, attempt: int, files: Files) -> Measurement:
         """Judge, commit, write the row: in this order, so that a row never names what is not there. A tree whose
-        verdict is known under this ruler and jail gets that verdict."""
+        verdict is known under this ruler and jail gets that verdict, unless scores are timed; one that waits for a
+        person goes on waiting, and one that a person rejected is rejected."""
         tree = self.tree(files)
         with self._alone(tree):
             return self._snapshot(attempt, files, tree)
 
     def _snapshot(self, attempt: int, files: Files, tree: str) -> Measurement:
         rooms = self.rooms
-        known = rooms.record.cached(tree, rooms.judge.ruler.digest, rooms.judge.jail_name, rooms.judge.trust)
-        verdict = known.verdict if known else rooms.judge.screen(files)
-        if fresh := not verdict.confirmed and self._would_lead(verdict):
-            verdict = self._confirmed(files, verdict)
+        word = rooms.record.decided(tree)
+        known = self._known(tree, word)
+        verdict = known.verdict if known else rooms.judge.screen(files, **self._bar(attempt))
+        if known is not None and word is not None and word.decision == "reject":
+            fresh, verdict = False, refused(known.verdict)
+        else:
+            fresh, verdict = self._proved((attempt, tree), files, verdict, known, word)
         rooms.window("after-judge")
         commit = None if verdict.verdict == "rejected" else self.stored(attempt, files)[0]
         rooms.window("after-commit")
@@ -81,6 +91,59 @@ class Assay:
         rooms.window("after-row")
         return rooms.record.measurement(row)
 
+    def _known(self, tree: str, word: Decision | None) -> Measurement | None:
+        """What needs no judging: a person's rejection, a program that waits for a person, a verdict that would come out
+        the same."""
+        record, judge = self.rooms.record, self.rooms.judge
+        if word is not None and word.decision == "reject":
+            return record.measurement(word.measurement)
+        held = record.held_tree(tree, judge.ruler.digest, judge.jail_name) if word is None else None
+        return held or self._cached(tree)
+
+    def _cached(self, tree: str) -> Measurement | None:
+        judge = self.rooms.judge
+        if self.rooms.problem.measure.timed:
+            return None
+        return self.rooms.record.cached(tree, judge.ruler.digest, judge.jail_name, judge.trust)
+
+    def _bar(self, attempt: int) -> dict[str, float]:
+        """The parent's score, below which a timed measurement may end early. Other verdicts must not hang on who
+        asks."""
+        score = self.rooms.record.attempt(attempt).parent_score
+        return {"bar": score} if self.rooms.problem.measure.timed and score is not None else {}
+
+    def _proved(
+        self, side: Side, files: Files, verdict: Verdict, known: Measurement | None, word: Decision | None
+    ) -> tuple[bool, Verdict]:
+        """What would lead, or would wake a person, is confirmed first: was it judged anew, and the verdict then."""
+        free = word is not None
+        if known is not None and known.verdict.verdict == "quarantined":
+            return False, verdict
+        screened = released(verdict, confirmed=False) if free else verdict
+        if screened.confirmed or not (screened.verdict == "quarantined" or self._would_lead(screened)):
+            return False, screened
+        proved = self._confirmed(files, screened, self._times(screened))
+        proved = released(proved) if free else self._suspected(proved)
+        return True, self.contest.won(side, files, proved) if self.rooms.problem.measure.timed else proved
+
+    def _times(self, verdict: Verdict) -> int:
+        """An unusual jump has to pass a larger confirmation; of a self-reported score it would show nothing."""
+        if self.rooms.problem.kind == "command" or verdict.score is None:
+            return 1
+        bests = [point.score for point in self.rooms.record.curve()]
+        return suspicion.LARGER if suspicion.unusual(self.metric, verdict.score, bests) else 1
+
+    def _suspected(self, verdict: Verdict) -> Verdict:
+        """A jump of a self-reported score waits for a person."""
+        evaluating, best = self.rooms.problem.evaluating, self.rooms.record.best()
+        if evaluating is None or best is None or verdict.verdict != "accepted" or verdict.score is None:
+            return verdict
+        if not suspicion.jumped(self.metric, verdict.score, best.score, evaluating.jump):
+            return verdict
+        why = f"a self-reported {verdict.score:g} is better than the best, {best.score:g}, by more than a factor of"
+        reason = f"{why} {evaluating.jump:g}; a person must look at it"
+        return replace(verdict, verdict="quarantined", confirmed=False, reason=reason)
+
     def again(self, attempt: int, *, confirm: bool, fresh: bool = True) -> Measurement | None:
         """Judge the result of an old attempt anew, from the trees, and make that its result, for better or worse. None:
         it could not be judged now (timeouts and crashes may be bad luck), and its old verdict stays. Unless `fresh`, a
@@ -88,14 +151,10 @@ class Assay:
         rooms, old = self.rooms, self.rooms.record.attempt(attempt)
         if old.commit is None or old.tree is None:
             return None
-        known = (
-            None
-            if fresh
-            else rooms.record.cached(old.tree, rooms.judge.ruler.digest, rooms.judge.jail_name, rooms.judge.trust)
-        )
+        known = None if fresh else self._cached(old.tree)
         if known is not None and confirm and known.verdict.verdict == "accepted" and not known.verdict.confirmed:
             known = None
-        verdict = known.verdict if known else self._patiently(self.editable(old.commit), confirm)
+        verdict = known.verdict if known else self._anew((attempt, old.tree), self.editable(old.commit), confirm)
         if verdict.verdict == "rejected" and verdict.reason_code not in REUSABLE:
             return None
         with rooms.record.transaction():
@@ -104,23 +163,104 @@ class Assay:
             rooms.record.rejudged(attempt, row, now)
         return rooms.record.measurement(row)
 
+    def _anew(self, side: Side, files: Files, confirm: bool) -> Verdict:
+        """What a person has released stays released, and what leads a timed problem is shown to lead."""
+        verdict, word = self._patiently(files, confirm), self.rooms.record.decided(side[1])
+        if word is not None and word.decision == "release":
+            verdict = released(verdict, confirm)
+        best = self.rooms.record.best()
+        if not (confirm and self.rooms.problem.measure.timed) or best is None:
+            return verdict
+        if best.attempt == side[0]:
+            return self.contest.defended(side, files, verdict)
+        return self.contest.won(side, files, verdict) if self._would_lead(verdict) else verdict
+
     def _patiently(self, files: Files, confirm: bool) -> Verdict:
         """A verdict, tried again when it may have been bad luck."""
         judge = self.rooms.judge
         for _ in range(TRIES):
-            verdict = judge.confirm(files) if confirm else judge.screen(files)
+            if confirm and not self.rooms.problem.measure.separate:
+                verdict = judge.confirm(files)
+            else:
+                verdict = judge.screen(files)
+                verdict = self._confirmed(files, verdict) if confirm and verdict.verdict == "accepted" else verdict
             if verdict.verdict != "rejected" or verdict.reason_code in REUSABLE:
                 break
         return verdict
 
-    def _confirmed(self, files: Files, screened: Verdict) -> Verdict:
-        """A separate judging on fresh inputs; the score is the worse of the two."""
-        again = self.rooms.judge.confirm(files)
-        seconds = screened.seconds + again.seconds
-        if again.verdict != "accepted" or again.score is None or screened.score is None:
-            return replace(again, seconds=seconds)
-        worse = screened.score if self.metric.better(again.score, screened.score) else again.score
-        return replace(again, seconds=seconds, score=worse)
+    def _confirmed(self, files: Files, screened: Verdict, times: int = 1) -> Verdict:
+        """A separate judging on fresh inputs; the score is the worse of the two. Where it has data of its own, agents
+        are told nothing that follows from it: what they may know of the screening is kept."""
+        again = self.rooms.judge.confirm(files, **({} if times == 1 else {"times": times}))
+        found = replace(again, seconds=screened.seconds + again.seconds)
+        if again.score is not None and screened.score is not None:
+            found = replace(found, score=suspicion.worst(self.metric, screened.score, again.score))
+        if not self.rooms.problem.measure.separate:
+            return found
+        told = None if found.score == screened.score else screened.score
+        return replace(found, measures=screened.measures, instruments=screened.instruments, screened=told)
+
+    def told(self, attempt: int | None, score: float | None) -> float | None:
+        """The score of an attempt's result as agents may know it; `score` is the one it has."""
+        if attempt is None or not self.rooms.problem.measure.separate:
+            return score
+        row = self.rooms.record.attempt(attempt)
+        return told(self.rooms.record.measurement(row.measurement).verdict) if row.measurement else score
+
+    # ── against the parent ───────────────────────────────────────────────────────────────────────
+
+    def compare(self, attempt: int) -> None:
+        """Timed programs meet before a result is written, never inside a transaction: a best that came up meanwhile,
+        and the parent where the scores leave open which is faster."""
+        if not self.rooms.problem.measure.timed:
+            return
+        record = self.rooms.record
+        mine = record.best_valid(attempt)
+        for _ in range(ROUNDS):
+            if mine is None or self.contest.leads(mine.verdict) is None:
+                break
+            self._meet(mine)
+            mine = record.best_valid(attempt)
+        row = record.attempt(attempt)
+        if mine is None or mine.commit is None or row.parent is None or self._by_scores(row, mine) is not None:
+            return
+        parent = record.attempt(row.parent)
+        if parent.score is not None and parent.measurement is not None and parent.trust is not None:
+            other = Best(row.parent, parent.measurement, parent.score, parent.commit, parent.tree, parent.trust)
+            self.contest.met((attempt, mine.verdict.tree), self.editable(mine.commit), other)
+
+    def outcome(self, row: Attempt, best: Measurement) -> Outcome:
+        """What an attempt came to: its result against its parent, both from the same data; where timed scores leave it
+        open, as their duel says."""
+        if self.rooms.problem.measure.timed:
+            parent = self.rooms.record.attempt(row.parent or 0)
+            met = self.rooms.record.fought(best.verdict.tree, parent.tree or "")
+            return self._by_scores(row, best) or suspicion.timed(met)
+        mine, theirs = best.verdict.score, row.parent_score
+        if not best.verdict.confirmed:
+            mine, theirs = told(best.verdict), self.told(row.parent, theirs)
+        return suspicion.compared(self.metric, mine or 0.0, theirs or 0.0)
+
+    def _by_scores(self, row: Attempt, best: Measurement) -> Outcome | None:
+        """What a timed result is against its parent, as far as scores alone say it."""
+        parent = self.rooms.record.attempt(row.parent or 0)
+        if parent.tree == best.verdict.tree:
+            return "equal"
+        theirs = self.rooms.record.measurement(parent.measurement).verdict.interval if parent.measurement else None
+        if suspicion.undecided(best.verdict.interval, theirs):
+            return None
+        return suspicion.compared(self.metric, best.verdict.score or 0.0, row.parent_score or 0.0)
+
+    def _meet(self, found: Measurement) -> Measurement:
+        """Have a timed program that would be the best meet the best that came up since it was measured; what follows is
+        a measurement of its own, in place of the first."""
+        side, verdict = (found.attempt, found.verdict.tree), replace(found.verdict, seconds=0.0)
+        ruled = self.contest.won(side, self.editable(found.commit or ""), verdict)
+        now, commit = self.rooms.clock(), found.commit
+        row = self.rooms.record.add_measurement(found.attempt, "confirm", ruled, now, commit=commit)
+        return self.rooms.record.measurement(row)
+
+    # ── the best ─────────────────────────────────────────────────────────────────────────────────
 
     def _rank(self, verdict: Verdict) -> Rank | None:
         if verdict.verdict != "accepted" or verdict.score is None:
@@ -186,13 +326,9 @@ class Assay:
 
     def editable(self, commit: str) -> dict[str, bytes]:
         """The editable files of a commit."""
-        globs = self.rooms.problem.editable
-        return {name: data for name, data in self.rooms.trees.read(commit).items() if is_editable(name, globs)}
+        return editable(self.rooms.trees, self.rooms.problem, commit)
 
     def crown(self) -> None:
         """Make `best/` and the repository's HEAD the best confirmed program of the record."""
         with self._crowning:
-            best = self.rooms.record.best()
-            if best is not None and best.commit is not None:
-                replace_folder(self.rooms.folder / "best", self.editable(best.commit))
-                self.rooms.trees.point("refs/heads/best", best.commit)
+            crown(self.rooms.folder, self.rooms.record, self.rooms.trees, self.rooms.problem)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from functools import lru_cache
 
 from kernelfactory import brief
 from kernelfactory.assay import Assay
-from kernelfactory.model import Assignment, Choice, Limits
+from kernelfactory.model import Assignment, Candidate, Choice, Limits
 from kernelfactory.population import Population
 from kernelfactory.record import Attempt
 
@@ -23,6 +24,7 @@ class Briefing:
 
     def __init__(self, assay: Assay) -> None:
         self._rooms = assay.rooms
+        self._told = assay.told
         self._editable = lru_cache(maxsize=PROGRAMS)(assay.editable)
         self.prompt = brief.digest(self._rooms.prompts)
 
@@ -31,14 +33,13 @@ class Briefing:
         parent = self._rooms.record.attempt(choice.parent)
         if parent.score is None or parent.commit is None:
             raise AssertionError(f"the policy chose attempt {choice.parent}, which is no candidate")
-        best = population.best
         return Assignment(
             attempt=number,
             token=secrets.token_urlsafe(24),
             island=choice.island,
             parent=choice.parent,
-            parent_score=parent.score,
-            best_score=best.score if best else parent.score,
+            parent_score=self._told(choice.parent, parent.score) or 0.0,
+            best_score=self._best(parent, population),
             brief=self._brief(choice, parent, limits, population),
             files={**self._rooms.problem.seed, **self._editable(parent.commit)},
             limits=limits,
@@ -58,18 +59,27 @@ class Briefing:
             limits=limits,
             move=choice.move,
             parent=choice.parent,
-            parent_score=parent.score or 0.0,
-            best_score=population.best.score if population.best else parent.score or 0.0,
+            parent_score=self._told(choice.parent, parent.score) or 0.0,
+            best_score=self._best(parent, population),
             baseline=record.baseline() or 0.0,
             measures=verdict.measures,
             instruments=verdict.instruments,
-            lineage=record.notes(record.lineage(choice.parent, NOTE_DEPTH)) if share else (),
+            lineage=record.notes(record.lineage(choice.parent, NOTE_DEPTH), told=True) if share else (),
             failed=record.failed_notes(choice.parent) if share else (),
-            inspirations=[c for n in choice.inspirations if (c := population.find(n)) is not None],
+            inspirations=[self._shown(c) for n in choice.inspirations if (c := population.find(n)) is not None],
             quick=problem.measure.quick is not None,
             web=problem.web,
         )
         return brief.compose(facts, self._rooms.prompts, secrets.token_hex(6))
+
+    def _best(self, parent: Attempt, population: Population) -> float:
+        best = population.best
+        named = (best.attempt, best.score) if best else (parent.attempt, parent.score)
+        return self._told(*named) or 0.0
+
+    def _shown(self, candidate: Candidate) -> Candidate:
+        """With the score that agents may know."""
+        return replace(candidate, score=self._told(candidate.attempt, candidate.score) or 0.0)
 
     def _program(self, attempt: int) -> dict[str, bytes]:
         return self._editable(self._rooms.record.attempt(attempt).commit or "")

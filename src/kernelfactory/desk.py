@@ -14,6 +14,7 @@ from typing import Any
 from kernelfactory.factory import Desk
 from kernelfactory.model import Assignment, BadInput, BadIntake, End, Files, Refused
 from kernelfactory.process import Finished
+from kernelfactory.quarantine import DONE, Word
 from kernelfactory.wire import Listener, ask
 from kernelfactory.workspace import Workspace
 
@@ -182,20 +183,33 @@ class Lender:
 
 # ── the owner's door ─────────────────────────────────────────────────────────────────────────────
 
+Decide = Callable[[Word], Sequence[int]]
+"""Takes a person's word on a program in quarantine; the attempts it is about."""
 
-def control_door(folder: Path, on_stop: Callable[[bool], None]) -> Listener:
-    """Serves `stop` and `stop-now` for a running experiment: `on_stop(now)`. The folder's owner alone may connect."""
+
+def control_door(folder: Path, on_stop: Callable[[bool], None], on_word: Decide) -> Listener:
+    """Serves `stop` and `stop-now` (`on_stop(now)`), `release` and `reject` (`on_word(word)`) for a running experiment.
+    The folder's owner alone may connect."""
 
     def handler(request: Mapping[str, Any]) -> dict[str, Any]:
         verb = request.get("verb")
-        if verb not in STOP_VERBS:
-            raise BadInput(f"no such verb here: {', '.join(STOP_VERBS)}")
-        on_stop(verb == "stop-now")
-        return {"stopping": True, "now": verb == "stop-now"}
+        if verb in STOP_VERBS:
+            on_stop(verb == "stop-now")
+            return {"stopping": True, "now": verb == "stop-now"}
+        if verb in DONE:
+            return {"attempts": list(on_word(_word(request)))}
+        raise BadInput(f"no such verb here: {', '.join((*STOP_VERBS, *DONE))}")
 
     path = folder / SOCKET
     path.unlink(missing_ok=True)  # left by a run that was killed: the record's lock says that there is no other
     return Listener(path, handler)
+
+
+def _word(request: Mapping[str, Any]) -> Word:
+    attempt, who, why = (request.get(name) for name in ("attempt", "who", "why"))
+    if not isinstance(attempt, int) or not isinstance(who, str) or not (why is None or isinstance(why, str)):
+        raise BadInput("a decision names an attempt, who decides, and perhaps why")
+    return Word(attempt, "release" if request["verb"] == "release" else "reject", who, why)
 
 
 def control(folder: Path, verb: str) -> str:
@@ -208,3 +222,9 @@ def control(folder: Path, verb: str) -> str:
     except BadInput as error:
         raise BadInput(f"{folder}: nothing is running here any more; kf resume goes on") from error
     return "abandoning what runs" if answer["now"] else "draining: running attempts end, no new one begins"
+
+
+def tell(folder: Path, word: Word) -> list[int]:
+    """Have the run that owns `folder` put a person's word on the record; the attempts it is about. Raises BadInput."""
+    request = {"verb": word.said, "attempt": word.attempt, "who": word.who, "why": word.why}
+    return [int(attempt) for attempt in ask(folder / SOCKET, request, seconds=60.0)["attempts"]]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from kernelfactory import brief, budget
+from kernelfactory import brief, budget, quarantine
 from kernelfactory.agents import Agent, Workplace
 from kernelfactory.assay import Assay, Rooms
 from kernelfactory.briefing import Briefing
 from kernelfactory.judge import JudgeFailed
-from kernelfactory.judge.answer import Standing, agent_answer
+from kernelfactory.judge.answer import Standing, agent_answer, told
 from kernelfactory.model import (
     AgentFailed,
     Assignment,
@@ -161,7 +162,8 @@ def work(agent: Agent, workplace: Lent) -> Worked:
 
 @dataclass(slots=True)
 class _Had:
-    """What a running attempt may have of the judge, and has had. `seconds` of judging, wall."""
+    """What a running attempt may have of the judge, and what it has had that the record does not know. `seconds` of
+    quick tries, wall."""
 
     limits: Limits
     measurements: int = 0
@@ -184,6 +186,7 @@ class Factory:
         self.assay = Assay(rooms, self.population)
         self.turns = Turns(rooms.seats)
         self._had: dict[int, _Had] = {}
+        self._one = threading.RLock()
         self._briefing = Briefing(self.assay)
         self.fold()
 
@@ -234,8 +237,8 @@ class Factory:
             cage=worker.cage,
             model=worker.model,
             run=self.run,
-            parent_score=assignment.parent_score,
-            best_before=assignment.best_score,
+            parent_score=self.rooms.record.attempt(choice.parent).score,
+            best_before=self.population.best.score if self.population.best else None,
         )
 
     # ── measure ──────────────────────────────────────────────────────────────────────────────────
@@ -254,7 +257,6 @@ class Factory:
                 return self._quick(row.attempt, had, files)
             had.measurements += 1
             found = self.assay.snapshot(row.attempt, files)
-        had.seconds += found.verdict.seconds
         with suppress(LostClaim):  # handed in meanwhile: the measurement counts all the same
             self.rooms.record.renew(row.attempt, self._lease(row))
         self.rooms.window("before-answer")
@@ -271,7 +273,7 @@ class Factory:
     def _refuse_flood(self, row: Attempt, had: _Had, quick: bool) -> None:
         limits = had.limits
         full = had.quick >= limits.quick if quick else had.measurements >= limits.measurements
-        if full or had.seconds >= limits.judge_seconds:
+        if full or had.seconds + self.rooms.record.judge_seconds(row.attempt) >= limits.judge_seconds:
             why = "this attempt has had all its measurements: hand in what you have"
             self.refuse(row.attempt, "measure", why)
             raise Refused(why)
@@ -282,9 +284,9 @@ class Factory:
         standing = Standing(
             attempt=row.attempt,
             measurement=found.number,
-            best_here=best_here.verdict.score if best_here else None,
-            parent_score=row.parent_score,
-            best_score=best.score if best else None,
+            best_here=told(best_here.verdict) if best_here else None,
+            parent_score=self.assay.told(row.parent, row.parent_score),
+            best_score=self.assay.told(best.attempt, best.score) if best else None,
         )
         return agent_answer(found.verdict, self.experiment.metric, standing)
 
@@ -327,9 +329,15 @@ class Factory:
                     self.assay.snapshot(attempt, files)
                 except (JudgeFailed, BadIntake) as error:
                     fault = f"what was handed in could not be judged: {error}"
-            handed = self._conclude(attempt, fault)
+            with self._podium():
+                self.assay.compare(attempt)
+                handed = self._conclude(attempt, fault)
         self._crown(attempt)
         return handed
+
+    def _podium(self) -> AbstractContextManager[Any]:
+        """Results of timed problems one at a time: who leads was shown against who led at that moment."""
+        return self._one if self.rooms.problem.measure.timed else nullcontext()
 
     def _unmeasured(self, attempt: int, files: Files) -> bool:
         """Was this tree not judged in this attempt yet? A parent that was never touched is not judged again either."""
@@ -344,7 +352,8 @@ class Factory:
         with record.transaction():
             best, row = record.best_valid(attempt), record.attempt(attempt)
             outcome = self._outcome(row, best)
-            last = best or next(iter(reversed(record.measurements(attempt))), None)
+            held = record.in_quarantine(attempt) if outcome == "quarantined" else []
+            last = best or next(iter((*held, *reversed(record.measurements(attempt)))), None)
             record.judged(attempt, outcome, last.measurement if last else None, self.rooms.clock(), fault=fault)
             self._had.pop(attempt, None)
         self.rooms.window("after-judged")
@@ -366,23 +375,33 @@ class Factory:
             if "quarantined" in verdicts:
                 return "quarantined"
             return "rejected" if verdicts else "none"
-        if best.verdict.score == row.parent_score:
-            return "equal"
-        return "improved" if self.experiment.metric.better(best.verdict.score, row.parent_score) else "worse"
+        return self.assay.outcome(row, best)
 
     def settle(self, row: Attempt, work: Work) -> Handed:
         """The end of a claim whose last state is not judged: its best measured snapshot, if any, is its result."""
-        record, now = self.rooms.record, self.rooms.clock()
+        now = self.rooms.clock()
+        with self._podium():
+            self.assay.compare(row.attempt)
+            handed = self._settled(row, work, now)
+        self._crown(row.attempt)
+        return handed
+
+    def _settled(self, row: Attempt, work: Work, now: float) -> Handed:
+        record = self.rooms.record
         with record.transaction():
             if record.measurements(row.attempt):
                 record.submit(row.attempt, work, now)
-                handed = self._conclude(row.attempt)
-            else:
-                record.abandon(row.attempt, work, now)
-                self._had.pop(row.attempt, None)
-                handed = Handed(row.attempt, "none", None, work.end, work.usage, work.fault)
-        self._crown(row.attempt)
-        return handed
+                return self._conclude(row.attempt)
+            record.abandon(row.attempt, work, now)
+            self._had.pop(row.attempt, None)
+            return Handed(row.attempt, "none", None, work.end, work.usage, work.fault)
+
+    def decide(self, word: quarantine.Word) -> list[int]:
+        """A person's word on a program in quarantine, while this desk writes the record; the attempts it is about."""
+        attempts = quarantine.decide(self.rooms.record, word, self.rooms.clock())
+        self.fold()
+        self.assay.crown()
+        return attempts
 
     def interrupted(self, row: Attempt, notes: str = "") -> Handed:
         """Settle a claim whose worker is gone, at its last sign of life. What a paid agent had cost is not known."""

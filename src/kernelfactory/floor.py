@@ -16,7 +16,7 @@ from typing import Any, Literal
 from kernelfactory import budget, recovery, workspace
 from kernelfactory.agents import Agent
 from kernelfactory.assay import Rooms
-from kernelfactory.desk import SOCKET, Lender, Place, control_door
+from kernelfactory.desk import SOCKET, Decide, Lender, Place, control_door
 from kernelfactory.factory import Factory, Handed, NoMore, Worker, attempt
 from kernelfactory.files import free_bytes
 from kernelfactory.model import Assignment, BadInput, KernelFactoryError, Limits, LostClaim, Metric
@@ -227,7 +227,7 @@ class Floor:
 
     def run(self, on_progress: Callable[[Progress], None], on_message: Callable[[str], None]) -> Ending:
         self._show, self._say = on_progress, on_message
-        with Signals() as signals, control(self._rooms.folder, self.stop):
+        with Signals() as signals, control(self._rooms.folder, self.stop, self.factory.decide):
             self._signals = signals
             try:
                 self._follow(recovery.recover(self.factory))
@@ -429,9 +429,9 @@ class Signals:
 
 
 @contextmanager
-def control(folder: Path, on_stop: Callable[[bool], None]) -> Iterator[None]:
+def control(folder: Path, on_stop: Callable[[bool], None], on_word: Decide) -> Iterator[None]:
     """The owner's door, open while the run lasts."""
-    door = control_door(folder, on_stop)
+    door = control_door(folder, on_stop, on_word)
     try:
         yield
     finally:

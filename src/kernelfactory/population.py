@@ -172,11 +172,12 @@ class Population:
             self._admit(island, fresh)
 
     def _fresh(self, event: Event) -> Candidate | None:
-        """The candidate of `event` if its tree is not known yet and it may be a parent."""
+        """The candidate of `event` if its tree is not known yet, or it leads all the same (judged by a stronger trust),
+        and it may be a parent."""
         candidate = self._candidate(event)
-        if candidate is None or candidate.tree in self.trees or self._held_back(candidate):
+        if candidate is None or self._held_back(candidate):
             return None
-        return candidate
+        return candidate if candidate.tree not in self.trees or self._leads(candidate) else None
 
     def _count_trial(self, event: Event, improved: bool) -> None:
         if event.parent is None:
@@ -210,10 +211,20 @@ class Population:
         self.stones = [c for c in (new if c.attempt == attempt else c for c in self.stones) if c is not None]
         for island in self.islands:
             self._replace(island, attempt, new)
+        if old is None and new is not None and new.tree not in self.trees:
+            self._welcome(self.islands[event.island], new)
         if dethroned:
             self._crown_again(new)
         elif new is not None:
             self._crown(new)
+
+    def _welcome(self, island: Island, candidate: Candidate) -> None:
+        """An old result that counts from now on only, such as one that a person took out of quarantine."""
+        top = self.top(island)
+        if top is None or self.merit(candidate) > self.merit(top):
+            self._count_island(island, moved=True)
+        self.trees.add(candidate.tree)
+        self._admit(island, candidate)
 
     # ── candidates ───────────────────────────────────────────────────────────────────────────────
 
@@ -263,15 +274,17 @@ class Population:
 
     def _crown(self, candidate: Candidate) -> bool:
         """Make it the best if it is better and may be (confirmed, or the seed); True when it was."""
-        if not self._may_lead(candidate):
-            return False
-        if self.best is not None and self._rank(candidate) <= self._rank(self.best):
+        if not self._leads(candidate):
             return False
         self.best = candidate
         self.stones.append(candidate)
         if len(self.stones) > self.sizes.stones:
             self.stones = [*self.stones[:-1:2], candidate]
         return True
+
+    def _leads(self, candidate: Candidate) -> bool:
+        better = self.best is None or self._rank(candidate) > self._rank(self.best)
+        return better and self._may_lead(candidate)
 
     def _crown_again(self, new: Candidate | None) -> None:
         """The best was judged anew: the best of all that are live follows, of equals the earliest attempt."""

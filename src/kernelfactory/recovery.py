@@ -63,13 +63,17 @@ def under_this_ruler(factory: Factory) -> Steps:
 
 
 def stand_by_best(factory: Factory) -> Steps:
-    """At the end of a run the best is judged once more, from the trees; what falls is the best no more."""
+    """At the end of a run the best is judged once more, from the trees, and timed against the next best if scores are
+    timed; what falls is the best no more."""
     record, judge = factory.rooms.record, factory.rooms.judge
     for _ in range(FALLS):
         best = record.best()
         if best is None or best.attempt == 0 or _level(best.trust) > _level(judge.trust):
             break
         fallen = _again(factory, best.attempt, confirm=True, fresh=True)
+        now = record.best()
+        if fallen is None and now is not None and now.attempt != best.attempt:
+            fallen = f"attempt {best.attempt} is slower than attempt {now.attempt} on fresh pairs: no longer the best"
         if fallen is None:
             yield f"best/ judged again from the trees: {_score(record.best())}, it stands"
             break

@@ -8,6 +8,8 @@ from typing import Any
 from kernelfactory.model import Metric, Verdict
 from kernelfactory.record.rows import plain
 
+NOT_CONFIRMED = "it was accepted at first, but a separate judging did not confirm it"
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -42,13 +44,25 @@ def verdict_json(verdict: Verdict, metric: Metric) -> dict[str, Any]:
         "ruler": {"backend": verdict.ruler.backend, "digest": verdict.ruler.digest},
         "inputs": verdict.inputs,
         "confirmed": verdict.confirmed,
+        "interval": None if verdict.interval is None else list(verdict.interval),
+        "screened": plain(verdict.screened),
     }
 
 
+def told(verdict: Verdict) -> float | None:
+    """The score that an agent may know: never one that data for confirmations has made."""
+    return verdict.score if verdict.screened is None else verdict.screened
+
+
 def agent_answer(verdict: Verdict, metric: Metric, standing: Standing) -> dict[str, Any]:
-    """What `kf measure --json` prints: the verdict without flags, and where it stands."""
+    """What `kf measure --json` prints: the verdict without flags, and where it stands. Of a confirmation on data of its
+    own it says yes or no and nothing else."""
     answer = verdict_json(verdict, metric)
-    del answer["flags"]
+    del answer["flags"], answer["screened"]
+    if verdict.screened is not None:
+        answer |= {"score": plain(verdict.screened), "interval": None}
+        if verdict.verdict == "rejected":
+            answer |= {"score": None, "reason": NOT_CONFIRMED, "reason_code": None}
     return {
         **answer,
         "attempt": standing.attempt,
