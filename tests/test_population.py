@@ -330,6 +330,31 @@ def test_rejudging_what_nothing_holds_changes_nothing_or_brings_the_best() -> No
     assert population.best.attempt == 51
 
 
+def test_what_comes_out_of_quarantine_is_a_member_of_its_island() -> None:
+    population = seeded(2)
+    held, twin = make(population, None, island=1, tree="held"), make(population, None, island=1, tree="held")
+    assert members(population, 1) == [0]
+    stale = population.islands[1].stale
+    rejudge(population, held, 110.0, island=1, tree="held")
+    assert members(population, 1) == [0, held] and members(population, 0) == [0]
+    assert population.best.attempt == 0 and population.islands[1].stale == stale, "worse moves nothing"
+    rejudge(population, twin, 110.0, island=1, tree="held")
+    assert members(population, 1) == [0, held], "one program twice"
+    best = make(population, None, island=1, tree="good")
+    rejudge(population, best, 50.0, island=1, tree="good")
+    assert population.best.attempt == best and best in members(population, 1) and population.islands[1].stale == 0
+
+
+def test_a_known_program_that_a_stronger_trust_judged_leads() -> None:
+    population = seeded(1)
+    make(population, 50.0, tree="same", trust="unprotected")
+    assert population.best.attempt == 0
+    strong = make(population, 60.0, tree="same")
+    assert population.best.attempt == strong and strong in members(population)
+    make(population, 60.0, tree="same")
+    assert population.best.attempt == strong, "handed in again it is nothing new"
+
+
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────────
 
 
