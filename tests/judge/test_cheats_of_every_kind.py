@@ -179,6 +179,8 @@ class Range:
         assert until(lambda: children() <= self.calm or self._replaced()), children() - self.calm
         assert list(self.judge.scratch.iterdir()) == []
         assert problem.load(self.problem.folder).digest == self.problem.digest
+        if self.problem.kind == "function" and not self.problem.measure.timed:
+            assert self._honest().score == self.seed.score  # whoever comes next has no harm of it
         return verdict
 
     def _judged(self, made: Files, wanted: str) -> Verdict:
