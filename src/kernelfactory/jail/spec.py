@@ -81,12 +81,14 @@ class Launch:
 
 class Jail(Protocol):
     """Runs a Spec. `trust` is what its verdicts are worth; `holds`: does it keep anything in at all? `note`: what it
-    lacks beside the best jail, on one line; nothing when it is the best."""
+    lacks beside the best jail, on one line; nothing when it is the best. `lacks`: attacks of the self-test that it is
+    known not to stop."""
 
     name: str
     trust: Trust
     holds: bool
     note: str
+    lacks: frozenset[str]
 
     def command(self, spec: Spec, options: Options = process.PLAIN) -> Launch: ...
 
@@ -104,6 +106,9 @@ class Jail(Protocol):
 
 class Launcher:
     """What a jail's `run` and `spawn` are when it has a `command`."""
+
+    note = ""
+    lacks: frozenset[str] = frozenset()
 
     def command(self, spec: Spec, options: Options = process.PLAIN) -> Launch:
         raise NotImplementedError

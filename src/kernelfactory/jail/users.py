@@ -16,7 +16,7 @@ _next = itertools.count(secrets.randbelow(_SHARE))
 
 def drops() -> bool:
     """Must and can this process become another user? (In a user namespace of one user, root is nobody special.)"""
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or not os.path.exists("/proc/self/uid_map"):
         return False
     lines = [[int(word) for word in line.split()] for line in Path("/proc/self/uid_map").read_text().splitlines()]
     return any(first <= UID_BASE and first + count >= UID_BASE + 2 * _SHARE for first, _, count in lines)
