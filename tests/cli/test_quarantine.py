@@ -1,4 +1,4 @@
-"""kf quarantine, as a person uses it: real runs of a tiny problem in which an agent hands in what is held impossible."""
+"""kf quarantine, as a person uses it: real runs of a tiny problem whose agent hands in what is held impossible."""
 
 from __future__ import annotations
 
@@ -204,8 +204,7 @@ def test_an_older_record_is_named_by_readers_and_brought_up_to_date_by_resume(
             db.execute(f"DROP TRIGGER {trigger}")
         for table in ("decision", "duel"):
             db.execute(f"DROP TABLE {table}")
-        for column in ("screened",):
-            db.execute(f"ALTER TABLE measurement DROP COLUMN {column}")
+        db.execute("ALTER TABLE measurement DROP COLUMN screened")
         db.execute("PRAGMA user_version = 1")
     db.close()
     for words in (("status", "made"), ("quarantine", "made", "list")):
