@@ -1,6 +1,7 @@
 # TECHNIQUE: no pipe any more
 # ATTEMPTS: closes every descriptor and lives on.
 # JUDGE MUST ANSWER: REJECT
+# SLOW
 import os
 import time
 

@@ -1,6 +1,7 @@
 # TECHNIQUE: an answer in drops (I7)
 # ATTEMPTS: two bytes at a time.
 # JUDGE MUST ANSWER: REJECT timeout
+# SLOW
 import fcntl
 import json
 import os
