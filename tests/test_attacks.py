@@ -70,10 +70,10 @@ class Victim:
         self.bystander = subprocess.Popen(bystander, env={**os.environ, "KF_SECRET": SECRET})
 
     def run(self, *specs: str, attempts: int = 1, kind: str = "caged", look: Look = lambda now: None) -> Ending:
-        here = jail.Unprotected() if kind == "uncaged" else None
+        here = {"uncaged": jail.Unprotected, "landlock": jail.Landlock}.get(kind, lambda: None)()
         workers.make(self.folder, problem.load(self.source), Settings(specs), unprotected=True)
         plan = Plan(
-            specs, Caps(attempts=attempts), scratch=self.scratch, attempt_seconds=60.0, unprotected=here is not None
+            specs, Caps(attempts=attempts), scratch=self.scratch, attempt_seconds=60.0, unprotected=kind == "uncaged"
         )
         ending = workers.run(self.folder, plan, here=here, on_progress=look)
         assert ending.exit_code == 0, ending
@@ -120,8 +120,11 @@ def living(word: str) -> list[str]:
     return [line for line in listed.splitlines() if word in line]
 
 
-def test_what_an_agent_may_not_fails_and_is_seen(cage: None, victim: Victim, attacker: Path) -> None:
-    ending = victim.run(victim.spec(attacker))
+@pytest.mark.parametrize("kind", ["caged", "landlock"])
+def test_what_an_agent_may_not_fails_and_is_seen(cage: None, victim: Victim, attacker: Path, kind: str) -> None:
+    if kind == "landlock" and not any(way.name == kind and way.jail is not None for way in jail.ways()):
+        pytest.skip("no Landlock here")
+    ending = victim.run(victim.spec(attacker), kind=kind)
     assert not living(str(attacker)), "a daemon outlived the attempt"
     assert living(str(victim.source.parent)), "the bystander is not seen: the line above shows nothing"
     assert victim.bystander.poll() is None, "a process outside was ended"

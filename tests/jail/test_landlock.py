@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from kernelfactory.cage import Cage
 from kernelfactory.jail import JailFailed, Launch, Spec, cage_uid, interpreter_binds, own, python, self_test
 from kernelfactory.jail import rooms as rooms_room
 from kernelfactory.jail.landlock import Landlock
+from kernelfactory.jail.spec import outside
 from kernelfactory.model import BadInput
 from kernelfactory.process import Ended, Finished, Options
 
@@ -206,6 +208,22 @@ def test_places_are_translated_where_they_are_named(jail: Landlock, task: Path) 
     text = "import os, sys; print(open(sys.argv[1]).read(), open(os.environ['FILE']).read(), open('data').read())"
     spec = code(text, "/task/data", read=((str(task), "/task"),), cwd="/task", env={**ENV, "FILE": "/task/data"})
     assert jail.run(spec).stdout == b"given given given\n"
+
+
+def test_a_command_in_words_is_no_path() -> None:
+    """A text for a shell may begin with a path in /tmp that is bound as it is."""
+    binds, rooms = [("/tmp/tool", "/tmp/tool"), ("/a/b", "/task"), ("/a/b", "/my task")], [("/room", "/tmp")]
+    for path, at in (
+        ("/tmp/x", "/room/x"),
+        ("/tmp", "/room"),
+        ("/tmp/tool", "/tmp/tool"),
+        ("/tmp/tool --fast", "/tmp/tool --fast"),
+        ("/task/data", "/a/b/data"),
+        ("/my task/data", "/a/b/data"),
+        ("/tasks", "/tasks"),
+        ("relative", "relative"),
+    ):
+        assert outside(path, binds, rooms) == at
 
 
 def test_a_covered_folder_is_hidden(jail: Landlock, task: Path) -> None:
@@ -525,6 +543,53 @@ def test_a_judged_program_has_no_sockets(jail: Landlock) -> None:
     )
     assert jail.run(code(text)).stdout == b""
     assert jail.run(code(text, network=True)).stdout.split() == [b"1", b"2", b"10", b"16"]
+
+
+DIAL = """
+import os, socket, sys
+port, shut, door = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+with socket.create_connection(('127.0.0.1', port)) as s: s.sendall(b'hi'); print(s.recv(9))
+with socket.socket() as s: s.connect(('localhost', port)); assert s.getblocking(); s.sendall(b'ho'); print(s.recv(9))
+with socket.create_connection(('127.0.0.1', port), 9) as s: s.sendall(b'he'); print(s.recv(9))
+try: socket.create_connection(('127.0.0.1', shut)); print('connected')
+except ConnectionRefusedError: print('refused')
+for address in (door, chr(0) + 'kf-another-door', '/run/dbus/system_bus_socket'):
+    try: socket.socket(socket.AF_UNIX).connect(address); print(address)
+    except OSError: pass
+"""
+
+
+def test_with_a_network_no_other_door_opens(jail: Landlock, cage: Cage) -> None:
+    """An agent that may use the network reaches its own socket file and those of nobody else."""
+    door = str(Path(cage.workspace).parent / "other/door.sock")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_server(("127.0.0.1", 0)) as closed,
+        socket.socket(socket.AF_UNIX) as out,
+        socket.socket(socket.AF_UNIX) as named,
+    ):
+        for each, address in ((out, door), (named, "\0kf-another-door")):
+            each.bind(address)
+            each.listen()
+        os.chmod(door, 0o777)
+        os.chmod(os.path.dirname(door), 0o777)
+        shut = closed.getsockname()[1]
+        closed.close()
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    with server.accept()[0] as made:
+                        made.sendall(made.recv(100).upper())
+
+        threading.Thread(target=answer, daemon=True).start()
+        argv = ["python", "-I", "-c", DIAL, str(server.getsockname()[1]), str(shut), door]
+        wide = replace(cage, network=True).spec(argv, env={}, seconds=60)
+        done = jail.run(wide)
+        told = Landlock(filtered=False).run(wide).stdout.decode().split()
+        server.shutdown(socket.SHUT_RDWR)
+    assert done.stdout.split() == [b"b'HI'", b"b'HO'", b"b'HE'", b"refused"], done
+    assert door in told, "injected fault: without the filter it does"
 
 
 def test_many_at_once(jail: Landlock) -> None:

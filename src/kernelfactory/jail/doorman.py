@@ -7,6 +7,7 @@ from __future__ import annotations
 import _socket
 import _struct
 import fcntl
+import select
 import time
 
 from kernelfactory.jail.procs import call, read, tasks, tree
@@ -21,7 +22,8 @@ else:  # its inner part: with the others it saves a third of the time that a war
 PIDFD_GETFD = 438
 NOTIF_RECV, NOTIF_SEND = 0xC0502100, 0xC0182101
 CONTINUE = 1
-EPERM, EIO, EAGAIN, ENAMETOOLONG = 1, 5, 11, 36
+EPERM, EIO, EAGAIN, ENAMETOOLONG, EINPROGRESS = 1, 5, 11, 36, 115
+SO_DOMAIN, ADDRESS = 39, 128
 AT_FDCWD, AT_SYMLINK_NOFOLLOW = -100, 0x100
 PATIENCE = 0.005
 ENTRIES = 200_000
@@ -34,8 +36,10 @@ class Doorman:
     """Answers the calls that the filter asks for. All that it reads of a caller may change while it looks: so it acts
     itself, on what it has opened, and lets a call go on only when that has nothing to do with memory."""
 
-    def __init__(self, listener: int, orders: dict[str, Any]) -> None:
+    def __init__(self, listener: int, orders: dict[str, Any], poller: Any) -> None:
         self.listener = listener
+        self.poller = poller
+        self.pending: dict[int, tuple[int, _socket.socket]] = {}
         self.roots: list[str] = orders["roots"]
         self.processes: int = orders["processes"]
         self.count = 1
@@ -43,6 +47,16 @@ class Doorman:
         names = {number: name for name, number in orders["asked"].items()}
         self.names: dict[int, str] = names
         self.utimensat: int = orders["calls"]["utimensat"]
+        self.connect_number: int = orders["asked"].get("connect", -1)
+
+    def come(self, fd: int, event: int) -> None:
+        """Something is ready: a call, a connection, or nobody is left who could ask."""
+        if fd in self.pending:
+            self.finish(fd)
+        elif event & select.POLLIN:
+            self.answer()
+        else:
+            self.poller.unregister(fd)
 
     def answer(self) -> None:
         asked = bytearray(80)
@@ -52,29 +66,36 @@ class Doorman:
             return  # the caller is gone
         ident, pid, _, number = _struct.unpack_from("QIIi", asked)
         arguments = _struct.unpack_from("6Q", asked, 32)
-        error, flags = EPERM, 0
+        error: int | None = EPERM
+        name = self.names.get(number, "")
         try:
-            error, flags = self.decide(self.names.get(number, ""), pid, arguments)
+            if name in ("clone", "fork", "vfork"):
+                error = 0 if self.room_for_one() else EAGAIN
+            elif name == "connect":
+                error = self.connect(ident, pid, arguments)
+            else:
+                self.change(name, pid, arguments)
+                error = 0
         except OSError as failed:
             error = failed.errno or EIO
         except Exception:
             error = EPERM
+        if error is not None:
+            self.send(ident, error, CONTINUE if error == 0 and name in ("clone", "fork", "vfork") else 0)
+
+    def send(self, ident: int, error: int, flags: int) -> None:
         try:
             fcntl.ioctl(self.listener, NOTIF_SEND, _struct.pack("QqiI", ident, 0, -error, flags))
         except OSError:
-            return
+            return  # the caller is gone
 
-    def decide(self, name: str, pid: int, words: tuple[int, ...]) -> tuple[int, int]:
-        """(error, flags) of one call."""
-        if name in ("clone", "fork", "vfork"):
-            return (0, CONTINUE) if self.room_for_one() else (EAGAIN, 0)
-        if name == "connect":
-            return self.connect(pid, words), 0
+    def change(self, name: str, pid: int, words: tuple[int, ...]) -> None:
+        """Mode or times of what lies in a writable place. Raises OSError."""
         if name == "utimensat":
             fd = self.opened(pid, words[0], words[1], words[3])
             times = peek(pid, words[2], 32) if words[2] else 0
             self.act(fd, lambda path: call(self.utimensat, AT_FDCWD, path, times, 0))
-            return 0, 0
+            return
         if name == "chmod":
             fd, mode = self.opened(pid, AT_FDCWD, words[0], 0), words[1]
         elif name == "fchmod":
@@ -82,7 +103,6 @@ class Doorman:
         else:
             fd, mode = self.opened(pid, words[0], words[1], words[3] if name == "fchmodat2" else 0), words[2]
         self.act(fd, lambda path: os.chmod(path, mode & 0o1777))
-        return 0, 0
 
     def room_for_one(self) -> bool:
         """May there be one process or thread more? Those that ended are noticed only when it seems not."""
@@ -124,40 +144,64 @@ class Doorman:
         if not any((real + "/").startswith(root + "/") for root in self.roots):
             raise PermissionError(EPERM, "not writable here")
 
-    def connect(self, pid: int, words: tuple[int, ...]) -> int:
-        address = peek(pid, words[1], min(words[2], 110))
+    def connect(self, ident: int, pid: int, words: tuple[int, ...]) -> int | None:
+        """The error of a connection, made with the caller's own socket; None when it is answered later."""
+        address = peek(pid, words[1], min(words[2], ADDRESS))
+        mine = taken_over(pid, words[0] & 0xFFFFFFFF)
+        if mine.getsockopt(_socket.SOL_SOCKET, SO_DOMAIN) == _socket.AF_UNIX:
+            return self.connect_here(pid, mine, address)
+        before = fcntl.fcntl(mine.fileno(), fcntl.F_GETFL)
+        error = without_waiting(mine, before, lambda: call(self.connect_number, mine.fileno(), address, len(address)))
+        if error != EINPROGRESS or before & os.O_NONBLOCK:
+            return error
+        self.poller.register(mine.fileno(), select.POLLOUT)
+        self.pending[mine.fileno()] = (ident, mine)
+        return None
+
+    def connect_here(self, pid: int, mine: _socket.socket, address: bytes) -> int:
+        """To a socket file in a writable place, and to nothing else of this machine."""
         if address[:2] != _struct.pack("H", _socket.AF_UNIX) or not address[2:3].strip(b"\0"):
             return EPERM
-        path = address[2:].partition(b"\0")[0]
         at = os.open(f"/proc/{pid}/cwd", os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
         try:
-            target = os.open(path, os.O_PATH | os.O_CLOEXEC, dir_fd=at)
+            target = os.open(address[2:].partition(b"\0")[0], os.O_PATH | os.O_CLOEXEC, dir_fd=at)
         finally:
             os.close(at)
         try:
             self.check(target)
-            return connected(pid, words[0] & 0xFFFFFFFF, target)
+            before = fcntl.fcntl(mine.fileno(), fcntl.F_GETFL)
+            return without_waiting(mine, before, lambda: mine.connect(f"/proc/self/fd/{target}"))
         finally:
             os.close(target)
 
+    def finish(self, fd: int) -> None:
+        """Answer the caller of a connection that is made now, or has failed."""
+        ident, mine = self.pending.pop(fd)
+        self.poller.unregister(fd)
+        self.send(ident, mine.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR), 0)
+        mine.close()
 
-def connected(pid: int, fd: int, target: int) -> int:
-    """Connect the caller's own socket; it never waits, whatever the caller would do."""
+
+def taken_over(pid: int, fd: int) -> _socket.socket:
+    """A caller's own socket, as a descriptor of this process."""
     leader = next(line for line in read(f"/proc/{pid}/status").splitlines() if line.startswith(b"Tgid:"))
     process = os.pidfd_open(int(leader.split()[1]))
     try:
-        mine = _socket.socket(fileno=call(PIDFD_GETFD, process, fd, 0))
+        return _socket.socket(fileno=call(PIDFD_GETFD, process, fd, 0))
     finally:
         os.close(process)
+
+
+def without_waiting(mine: _socket.socket, before: int, work: Any) -> int:
+    """Do `work` with a socket whose flags were `before`, whatever they are. The error, 0 for none."""
+    fcntl.fcntl(mine.fileno(), fcntl.F_SETFL, before | os.O_NONBLOCK)
     try:
-        before = fcntl.fcntl(mine.fileno(), fcntl.F_GETFL)
-        fcntl.fcntl(mine.fileno(), fcntl.F_SETFL, before | os.O_NONBLOCK)
-        try:
-            return mine.connect_ex(f"/proc/self/fd/{target}")
-        finally:
-            fcntl.fcntl(mine.fileno(), fcntl.F_SETFL, before)
+        work()
+    except OSError as error:
+        return error.errno or EIO
     finally:
-        mine.close()
+        fcntl.fcntl(mine.fileno(), fcntl.F_SETFL, before)
+    return 0
 
 
 def peek(pid: int, address: int, size: int) -> bytes:

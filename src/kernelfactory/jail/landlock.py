@@ -184,8 +184,8 @@ class Landlock(Launcher):
 
     def _bare(self, spec: Spec) -> Bare:
         """What of the system calls is denied or asked for. A user of its own owns nothing but its rooms, and only an
-        agent's cage needs its door."""
-        doors = spec.whole and not spec.network
+        agent's cage needs its door; with a network, too, no other door is open."""
+        doors = spec.whole or spec.network
         asked = (
             () if self._drops else ("chmod", "fchmod", "fchmodat", "fchmodat2", "utimensat", "clone", "fork", "vfork")
         )
@@ -196,13 +196,13 @@ class Landlock(Launcher):
         )
 
     def _command(self, spec: Spec, room: Room, mark: str) -> dict[str, Any]:
-        pairs = [*spec.read, *spec.write, *room.pairs]
+        pairs = [*spec.read, *spec.write], room.pairs
         given = {"HOME": "/tmp", "TMPDIR": "/tmp", **spec.env}
         name, _, value = mark.partition("=")
         return {
-            "argv": [outside(word, pairs) for word in spec.argv],
-            "env": {name: value, **{key: outside(text, pairs) for key, text in given.items()}},
-            "cwd": outside(spec.cwd, pairs),
+            "argv": [outside(word, *pairs) for word in spec.argv],
+            "env": {name: value, **{key: outside(text, *pairs) for key, text in given.items()}},
+            "cwd": outside(spec.cwd, *pairs),
             "room": room.folder,
             "roots": [room.folder, *(os.path.realpath(source) for source, _ in spec.write)],
         }

@@ -33,13 +33,13 @@ class Unprotected(Launcher):
 
     def command(self, spec: Spec, options: Options = process.PLAIN) -> Launch:
         room = tempfile.mkdtemp(dir=self._room)
-        pairs = [*spec.read, *spec.write, (room, "/tmp")]
-        env = {name: outside(value, pairs) for name, value in {"HOME": "/tmp", "TMPDIR": "/tmp", **spec.env}.items()}
+        pairs = [*spec.read, *spec.write], [(room, "/tmp")]
+        env = {name: outside(value, *pairs) for name, value in {"HOME": "/tmp", "TMPDIR": "/tmp", **spec.env}.items()}
         os.makedirs(env["HOME"], exist_ok=True)
         void = {"nproc", "as"} if sys.platform != "linux" else {"nproc"}  # counts all that the user runs; not on macOS
         bounds = {name: value for name, value in limits(spec).items() if name not in void}
-        argv = limited([outside(word, pairs) for word in spec.argv], bounds, self._prlimit)
-        return Launch(argv, env, dataclasses.replace(options, cwd=outside(spec.cwd, pairs)), room=room)
+        argv = limited([outside(word, *pairs) for word in spec.argv], bounds, self._prlimit)
+        return Launch(argv, env, dataclasses.replace(options, cwd=outside(spec.cwd, *pairs)), room=room)
 
     def run(
         self,

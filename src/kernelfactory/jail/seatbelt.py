@@ -48,13 +48,13 @@ class Seatbelt(Launcher):
         for source, _ in (*spec.read, *spec.write):
             os.stat(source)
         room = self._rooms.make(spec.rooms, None)
-        pairs = [*spec.read, *spec.write, *room.pairs]
+        pairs = [*spec.read, *spec.write], room.pairs
         given = {"HOME": "/tmp", "TMPDIR": "/tmp", **spec.env}
-        env = {name: outside(value, pairs) for name, value in given.items()}
+        env = {name: outside(value, *pairs) for name, value in given.items()}
         bounds = {name: value for name, value in limits(spec).items() if name not in _VOID}
-        inner = limited([outside(word, pairs) for word in spec.argv], bounds, None)
+        inner = limited([outside(word, *pairs) for word in spec.argv], bounds, None)
         argv = (self._binary, "-p", profile(spec, room), *inner)
-        return Launch(argv, env, dataclasses.replace(options, cwd=outside(spec.cwd, pairs)), room=room.folder)
+        return Launch(argv, env, dataclasses.replace(options, cwd=outside(spec.cwd, *pairs)), room=room.folder)
 
     def run(
         self,

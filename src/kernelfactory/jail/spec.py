@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -140,8 +140,10 @@ def tree_memory(spec: Spec) -> int | None:
     return 2 * spec.memory + (2 + len(spec.rooms)) * spec.tmp_bytes
 
 
-def outside(path: str, pairs: Iterable[Pair]) -> str:
-    """Where a place inside lies outside, for jails that cannot move anything: in the source of the deepest bind."""
+def outside(path: str, binds: Sequence[Pair], rooms: Sequence[Pair]) -> str:
+    """Where a place inside lies outside, for jails that cannot move anything: in the source of the deepest bind. What
+    has blanks in it may be a whole command, with a path at its beginning that is there as it is: no room is meant."""
+    pairs = [*binds, *([] if any(char.isspace() for char in path) else rooms)]
     deep = sorted((pair for pair in pairs if view.inside(path, pair[1])), key=lambda pair: -len(pair[1]))
     return deep[0][0] + path.removeprefix(deep[0][1].rstrip("/")) if deep else path
 

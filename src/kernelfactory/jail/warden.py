@@ -145,7 +145,7 @@ def guard(orders: dict[str, Any], main: int, listener: int) -> int:
     poller = select.poll()
     for fd in (woken, orders["leash"], *([listener] if listener >= 0 else [])):
         poller.register(fd, select.POLLIN)
-    doorman = Doorman(listener, orders)
+    doorman = Doorman(listener, orders, poller)
     due = time.monotonic() + TICK
     code = reaped(main)
     while code is None:
@@ -155,10 +155,8 @@ def guard(orders: dict[str, Any], main: int, listener: int) -> int:
             if fd == woken:
                 os.read(woken, 4096)
                 code = reaped(main)
-            elif event & select.POLLIN:
-                doorman.answer()
             else:
-                poller.unregister(fd)  # nobody is left who could ask
+                doorman.come(fd, event)
         if code is None and time.monotonic() >= due:
             code, due = looked(orders)
     return code
