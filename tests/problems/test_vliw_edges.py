@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from kernelfactory import core, problem
+from kernelfactory import core, jail, problem
 from kernelfactory.core.plain import Plain
-from kernelfactory.model import Rejected
+from kernelfactory.judge import Judge
+from kernelfactory.model import BadInput, Rejected
 
 from .loading import load_file
 
@@ -171,6 +172,37 @@ def test_both_backends_say_the_same_of_the_cases() -> None:
     for program in (bundles, bundles[:-2], bundles[:500]):
         data = text(program)
         assert compiled.parse(data).run(images, 10**6) == plain.parse(data).run(images, 10**6)
+
+
+SPOILED = """
+honest = KernelBuilder.build_kernel
+def build_kernel(self, *size):
+    honest(self, *size)
+    end = len(self.instrs) - 2
+    self.instrs[end:end] = [
+        {"load": [("const", 1501, 7)]}, {"load": [("load", 1502, 1501)]}, {"load": [("const", 1503, 0)]},
+        {"alu": [("==", 1500, 1502, 1503)]}, {"flow": [("cond_jump", 1500, end + 6)]},
+    ]
+KernelBuilder.build_kernel = build_kernel
+"""
+
+
+def test_a_confirmation_runs_them_and_a_measurement_does_not(tmp_path: Path) -> None:
+    """Through the judge and its jail: a program that is wrong where the root's value is 0."""
+    try:
+        found = jail.find()
+    except BadInput as error:
+        pytest.skip(f"no jail works here: {error}")
+    judge = Judge(problem.load(FOLDER), found, scratch=tmp_path)
+    try:
+        honest = judge.problem.seed["perf_takehome.py"]
+        assert judge.confirm({"perf_takehome.py": honest}).score == 147_734
+        spoiled = {"perf_takehome.py": honest + SPOILED.encode()}
+        assert judge.screen(spoiled).score == 147_734 + 5
+        refused = judge.confirm(spoiled)
+        assert (refused.verdict, refused.reason_code) == ("rejected", "wrong_answer")
+    finally:
+        judge.close()
 
 
 def test_the_problem_names_them() -> None:
