@@ -1,7 +1,8 @@
 """The import shim: stands where an existing evaluator expects the candidate, as a module whose names call the jailed
 worker and give plain data back. The evaluator stays as it is, and never imports the candidate.
 
-Runs in the ruler's process, or in those that the evaluator starts (then by a Unix socket). One call at a time."""
+Runs in the ruler's process, or in those that the evaluator starts (by named pipes: not every jail has sockets). One
+call at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import builtins
 import copyreg
 import json
 import os
-import socket
+import secrets
 import sys
 import threading
 from collections.abc import Callable, MutableMapping
@@ -202,9 +203,8 @@ class Door:
             file.write(TEXT.format(package=package, path=self.path))
         _doors[self.path] = self
         threading.Thread(target=self._converse, daemon=True).start()
-        self._listener = _listening(_address(self.path))
-        if self._listener is not None:
-            threading.Thread(target=self._listen, args=(self._listener,), daemon=True).start()
+        os.mkfifo(_bell(self.path), 0o600)
+        threading.Thread(target=self._listen, args=(os.open(_bell(self.path), os.O_RDWR),), daemon=True).start()
 
     def close(self) -> None:
         """Wait for the call that is under way, and take no more. The next evaluation imports its own stand-in."""
@@ -215,11 +215,10 @@ class Door:
         self._over = True
         with suppress(EOFError):
             self.one({}, b"")
-        if self._listener is not None:
-            self._listener.close()
-        for path in (self.path, _address(self.path)):
-            with suppress(OSError):
-                os.unlink(path)
+        with open(_bell(self.path), "wb", buffering=0) as bell:
+            bell.write(CLOSED)
+        for path in (self.path, _bell(self.path)):
+            os.unlink(path)
 
     def one(self, wanted: dict[str, Any], request: bytes) -> tuple[dict[str, Any], bytes]:
         if "told" in wanted:
@@ -240,35 +239,27 @@ class Door:
             except Exception as error:
                 reply.put(error)
 
-    def _listen(self, listener: socket.socket) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+    def _listen(self, bell: int) -> None:
+        while (caller := os.read(bell, len(CLOSED))) != CLOSED:
+            threading.Thread(target=self._serve, args=(f"{self.path}.{caller.decode()}",), daemon=True).start()
+        os.close(bell)
 
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rwb") as stream, suppress(OSError, EOFError):
-            while (got := _received(stream)) is not None:
-                _send(stream, *self.one(*got))
+    def _serve(self, pipes: str) -> None:
+        with suppress(OSError, EOFError), open(f"{pipes}.ask", "rb") as ask, open(f"{pipes}.say", "wb") as say:
+            while (got := _received(ask)) is not None:
+                _send(say, *self.one(*got))
 
 
 _doors: dict[str, Door] = {}
 """By the path of the stand-in, in the process that made them."""
 
 
-def _address(path: str) -> str:
-    return f"{path.removesuffix('.py')}.sock"
+CLOSED = bytes(32)
+"""Rung instead of a caller's name, which is as long."""
 
 
-def _listening(address: str) -> socket.socket | None:
-    """None where this jail has no sockets: then only this process can call."""
-    try:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(address)
-        listener.listen()
-    except OSError:
-        return None
-    return listener
+def _bell(path: str) -> str:
+    return f"{path}.bell"
 
 
 class Line:
@@ -283,21 +274,30 @@ class Line:
         return door.one(wanted, request) if door and door.pid == os.getpid() else self._far(wanted, request)
 
     def _far(self, wanted: dict[str, Any], request: bytes) -> tuple[dict[str, Any], bytes]:
-        pid, stream = getattr(self._mine, "at", (0, None))
-        stream = stream if pid == os.getpid() else self._connected()
-        self._mine.at = (0, None)  # one that is cut short is of no more use
-        _send(stream, wanted, request)
-        answer = _received(stream)
+        pid, ask, say = getattr(self._mine, "at", (0, None, None))
+        if pid != os.getpid():
+            ask, say = self._connected()
+        self._mine.at = (0, None, None)  # a line that is cut short is of no more use
+        _send(ask, wanted, request)
+        answer = _received(say)
         if answer is None:
             raise EOFError("this evaluation is over")
-        self._mine.at = (os.getpid(), stream)
+        self._mine.at = (os.getpid(), ask, say)
         return answer
 
-    def _connected(self) -> Any:
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with made:
-            made.connect(_address(self.path))
-            return made.makefile("rwb")
+    def _connected(self) -> tuple[Any, Any]:
+        name = secrets.token_hex(len(CLOSED) // 2)
+        ask, say = f"{self.path}.{name}.ask", f"{self.path}.{name}.say"
+        bell = os.open(_bell(self.path), os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            for pipe in (ask, say):
+                os.mkfifo(pipe, 0o600)
+            os.write(bell, name.encode())
+            return open(ask, "wb"), open(say, "rb")
+        finally:
+            os.close(bell)
+            for pipe in (ask, say):
+                os.unlink(pipe)
 
 
 def _send(stream: Any, head: dict[str, Any], data: bytes) -> None:
