@@ -78,6 +78,7 @@ def test_the_worst_and_the_outcome_by_scores() -> None:
 
 def test_timed_scores_that_leave_it_open() -> None:
     assert not undecided((1.0, 1.1), (1.2, 1.3)) and not undecided((1.2, 1.3), (1.0, 1.1))
+    assert undecided((1.0, 1.1), (1.12, 1.3)) and undecided((1.12, 1.3), (1.0, 1.1)), "too near for two occasions"
     assert undecided((1.0, 1.2), (1.2, 1.3)) and undecided((1.0, 2.0), (1.2, 1.3)) and undecided((1.25, 1.26), (1, 2))
     assert undecided(None, (1.0, 1.1)) and undecided((1.0, 1.1), None)
 

@@ -17,6 +17,10 @@ FAR = 10.0
 ENOUGH = 5
 """So is a gain of more than FAR times the median of earlier gains, once there are ENOUGH of them."""
 
+APART = 1.05
+"""Two timed scores speak for themselves when their intervals are further apart than by this factor: what differs from
+one occasion to the next (where things lie in memory, heat) is in neither."""
+
 LARGER = 4
 """How many times a confirmation an unusual score has to pass: then it counts, and nobody needs to be awake."""
 
@@ -51,8 +55,8 @@ def compared(metric: Metric, score: float, parent: float) -> Outcome:
 
 
 def undecided(mine: Interval | None, other: Interval | None) -> bool:
-    """Do two timed scores leave open which is better?"""
-    return mine is None or other is None or (mine[0] <= other[1] and other[0] <= mine[1])
+    """Do two timed scores, speedups each measured on its own, leave open which is better?"""
+    return mine is None or other is None or (mine[0] <= APART * other[1] and other[0] <= APART * mine[1])
 
 
 def timed(duel: Duel | None) -> Outcome:

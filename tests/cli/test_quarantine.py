@@ -214,3 +214,91 @@ def test_an_older_record_is_named_by_readers_and_brought_up_to_date_by_resume(
     assert ran.returncode == 0, ran.stderr
     assert "record.db.v1" in ran.stderr and (made / "record.db.v1").is_file()
     assert facts(kf("status", "made", "--json"))["attempts"]["judged"] == 2
+
+
+# ── the real judges of the weaker and of the timed kind ──────────────────────────────────────────
+
+
+def ran(kf: Any, tmp_path: Path, problem: Path, text: str, *, file: str, attempts: int = 1) -> Any:
+    """A run in which a scripted agent hands in `text` as `file`; what kf attempts says of it."""
+    steps = tmp_path / "real.json"
+    steps.write_text(json.dumps([{"write": {file: text}}, {"measure": True}]))
+    words = ["run" if not (tmp_path / "real").exists() else "resume"]
+    words += [str(problem), "--dir", "real", "--policy", "greedy"] if words == ["run"] else ["real"]
+    words += ["--agent", f"scripted@{steps}", "--attempts", str(attempts), "--unprotected"]
+    ended = kf(*words, "--scratch", str(tmp_path / "scratch"))
+    assert ended.returncode == 0, ended.stderr
+    return facts(kf("attempts", "real", "--json"))[-1]
+
+
+def test_a_self_reported_jump_waits_and_a_release_lets_it_on(kf: Any, tmp_path: Path) -> None:
+    word = TESTS / "problems" / "tiny_word"
+    seed = len((word / "seed/word.txt").read_text())
+    row = ran(kf, tmp_path, word, "a" * (seed * 2 + 1), file="word.txt")
+    assert (row["outcome"], row["score"], row["trust"]) == ("quarantined", seed * 2 + 1, "self-reported")
+    (waiting,) = facts(kf("quarantine", "real", "list", "--json"))["waiting"]
+    assert "self-reported" in waiting["reason"] and "factor of 2" in waiting["reason"]
+    assert kf("best", "real").returncode == 1, "nothing but the seed is there"
+    assert facts(kf("quarantine", "real", "release", "1", "--json"))["best"]["score"] == seed * 2 + 1
+    row = ran(kf, tmp_path, word, "a" * (seed * 3), file="word.txt", attempts=2)
+    assert (row["outcome"], row["parent"], row["confirmed"]) == ("improved", 1, True)
+
+
+TIMED = {
+    "problem.toml": """name = "count"
+editable = ["count.py"]
+kind = "function"
+[call]
+function = "count:count"
+seconds = 10
+memory = "512MiB"
+[metric]
+name = "speedup"
+unit = "x"
+goal = "max"
+[measure]
+ruler = "ruler:measure"
+timed = true
+screen = 12
+confirm = 24
+seconds = 60
+""",
+    "task.md": "Count faster.\n",
+    "seed/count.py": "def count(n):\n    total = 0\n    for _ in range(40):\n"
+    "        total = 0\n        for i in range(n):\n            total += i\n    return total\n",
+    "judge/ruler.py": """from kernelfactory.model import Rejected
+from kernelfactory.timing import speedup
+
+
+def _check(arguments, answer):
+    n = arguments[0]
+    if answer != n * (n - 1) // 2:
+        raise Rejected("wrong_answer", "the sum is wrong")
+
+
+def measure(call, rng, inputs):
+    return speedup(call, lambda dice: (dice.randrange(1000, 1100),), _check, inputs, rng)
+""",
+}
+
+
+def test_a_timed_problem_from_a_run_to_its_record(kf: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "count"
+    for name, text in TIMED.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    faster = TIMED["seed/count.py"].replace("range(40)", "range(8)")
+    row = ran(kf, tmp_path, folder, faster, file="count.py")
+    assert (row["outcome"], row["confirmed"]) == ("improved", True) and row["score"] > 1.5
+    with Reader.open(tmp_path / "real") as reader:
+        verdicts = [m.verdict for m in reader.measurements(1)]
+        assert all(v.interval and v.interval[0] <= v.interval[1] for v in verdicts)
+        fights = reader.duels(1)
+        assert [(fight.against, fight.low > 1.0) for fight in fights] == [(0, True), (0, True)], (
+            "at the start and the end"
+        )
+    row = ran(kf, tmp_path, folder, faster + "\n\n# the same\n", file="count.py", attempts=2)
+    assert row["parent"] == 1 and facts(kf("best", "real", "--json"))["attempt"] in (1, 2)
+    with Reader.open(tmp_path / "real") as reader:
+        seen = [(row.attempt, row.outcome, reader.measurements(row.attempt)) for row in reader.attempts()]
+        assert reader.duels(2), f"two programs that are as fast were told apart without a duel: {seen}"

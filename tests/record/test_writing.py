@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import sqlite3
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kernelfactory.model import BadInput, Choice, Flag, LostClaim, Metric, Ruler, Usage
+from kernelfactory.model import BadInput, Choice, Duel, Flag, LostClaim, Metric, Ruler, Usage
 from kernelfactory.record import Crew, Reader, Record, RecordRefused
 
 FORBIDDEN = (
@@ -276,6 +277,47 @@ def test_what_is_reused(book):
     assert cached("same", "sha256:ruler", "bubblewrap", "judged").measurement == sure
     assert book.record.measurement(copy).cached
     assert book.record.measurement(copy).verdict.seconds == 0.0
+
+
+def test_duels_are_kept_as_they_went(book):
+    book.seed()
+    one, two = book.whole(990.0), book.whole(980.0)
+    book.record.fight((two, "t2"), (one, "t1"), Duel(1.25, 1.0, 1.5625, 24), (5.0, 0.5))
+    book.record.fight((two, "t2"), (0, "seed"), Duel(2.0, 0.0, 1e6, 3), (6.0, 0.25))
+    assert [(f.attempt, f.against, f.seconds) for f in book.record.duels(two)] == [(two, one, 0.5), (two, 0, 0.25)]
+    assert book.record.duels(one) == [] and len(book.record.duels()) == 2
+    assert book.record.fought("t2", "t1") == Duel(1.25, 1.0, 1.5625, 24)
+    assert book.record.fought("t1", "t2") == Duel(0.8, 0.64, 1.0, 24), "from the other side"
+    assert book.record.fought("seed", "t2") == Duel(0.5, 1e-6, math.inf, 3)
+    assert book.record.fought("t1", "seed") is None
+    assert book.record.judge_seconds(two) == pytest.approx(0.5 + 0.75)
+    for wrong in (Duel(float("nan"), 1.0, 1.0, 1), Duel(1.0, 0.5, math.inf, 1), Duel(1.0, 1.5, 2.0, 1)):
+        with pytest.raises(BadInput, match="within their ends"):
+            book.record.fight((two, "t2"), (one, "t1"), wrong, (7.0, 1.0))
+    with pytest.raises(RecordRefused, match="written once"):
+        book.record._all("UPDATE duel SET ratio = 9.0")
+
+
+def test_an_interval_and_what_was_screened_come_back(book):
+    book.seed()
+    attempt = book.claim()
+    number = book.measure(attempt, 5.0, interval=(4.5, 5.5), screened=4.0)
+    assert book.record.measurement(number).verdict == book.verdict(
+        5.0, f"t{attempt}", interval=(4.5, 5.5), screened=4.0
+    )
+    with pytest.raises(BadInput, match="finite"):
+        book.measure(attempt, 5.0, interval=(4.5, math.inf))
+
+
+def test_notes_tell_agents_the_screened_score_and_people_the_one_that_counts(book):
+    book.seed()
+    attempt = book.claim()
+    measurement = book.measure(attempt, 995.0, screened=900.0, confirmed=True)
+    book.record.submit(attempt, book.work("a note"), book.tick())
+    book.record.judged(attempt, "worse", measurement, book.tick())
+    assert [note.score for note in book.record.notes()] == [995.0]
+    assert [note.score for note in book.record.notes(told=True)] == [900.0]
+    assert [note.score for note in book.record.failed_notes(0)] == [900.0]
 
 
 def test_the_best_and_the_curve(book):

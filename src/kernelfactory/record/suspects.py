@@ -3,6 +3,8 @@ other. Refuses to decide."""
 
 from __future__ import annotations
 
+import math
+
 from kernelfactory.model import Duel, Measurement
 from kernelfactory.record import queries
 from kernelfactory.record.asking import Asking
@@ -64,7 +66,9 @@ class Suspects(Asking):
         if not rows:
             return None
         ratio, low, high, pairs, first = rows[0]
-        return Duel(ratio, low, high, pairs) if first == tree else Duel(1 / ratio, 1 / high, 1 / low, pairs)
+        if first == tree:
+            return Duel(ratio, low, high, pairs)
+        return Duel(1 / ratio, 1 / high, 1 / low if low else math.inf, pairs)
 
     def runner_up(self, best: Best) -> Best | None:
         """The best confirmed program of the same trust but for `best`."""

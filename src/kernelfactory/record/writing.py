@@ -280,8 +280,8 @@ class Record(Reader):
     def fight(self, sides: tuple[int, str], against: tuple[int, str], duel: Duel, when: tuple[float, float]) -> None:
         """Two programs (attempt and tree) were timed against each other; `when`: at what time, and for how long."""
         values = {"attempt": sides[0], "tree": sides[1], "against": against[0], "against_tree": against[1]}
-        if not all(math.isfinite(number) and number > 0 for number in (duel.ratio, duel.low, duel.high)):
-            raise BadInput(f"the judge gave the duel {duel}: only finite ratios above 0 can be kept")
+        if not (0.0 <= duel.low <= duel.ratio <= duel.high < math.inf and duel.ratio > 0.0):
+            raise BadInput(f"the judge gave {duel}: only finite ratios above 0, within their ends, can be kept")
         with self.transaction():
             self._insert("duel", values | shallow(duel) | {"at": when[0], "seconds": when[1]})
 
