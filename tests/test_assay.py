@@ -4,9 +4,11 @@ With a judge that does as it is told at the injected boundary; record, trees and
 from __future__ import annotations
 
 import json
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -546,10 +548,10 @@ def test_a_duel_that_cannot_be_had_shows_nothing(timed: House) -> None:
     assert timed.time(3, 1.5).outcome == "equal"
 
 
-def test_a_best_that_comes_up_meanwhile_must_be_met_too(timed: House) -> None:
+def two_at_once(timed: House) -> None:
+    """Two programs as fast as each other, both measured while the seed is the best, then handed in."""
     first, second = timed.desk.claim(WORKER), timed.desk.claim(WORKER)
-    for number, score in ((1, 1.5), (2, 1.6)):
-        timed.judge.screened[number] = score
+    timed.judge.screened |= {1: 1.5, 2: 1.6}
     timed.judge.speeds |= {1: 1.5, 2: 1.5}
     for assignment, number in ((first, 1), (second, 2)):
         answer = timed.desk.measure(assignment.token, {"number.txt": str(number).encode()})
@@ -557,8 +559,54 @@ def test_a_best_that_comes_up_meanwhile_must_be_met_too(timed: House) -> None:
     for assignment, number in ((first, 1), (second, 2)):
         files = {"number.txt": str(number).encode()}
         timed.desk.submit(assignment.token, Work(files, "", Usage(), "finished"))
+
+
+def test_a_best_that_comes_up_meanwhile_must_be_met_too(timed: House) -> None:
+    two_at_once(timed)
     assert timed.judge.of("duel")[2:] == [("duel", 2, 1)]
     assert timed.best() == (1, 1.5) and timed.row(2)[1:3] == (1.5, False)
+
+
+def test_without_a_last_look_the_luckier_of_two_wins(timed: House) -> None:
+    """The injected fault: results are written without a look at who leads by then."""
+
+    class Hasty(Assay):
+        def compare(self, attempt: int) -> None:
+            pass
+
+    timed.desk.assay = Hasty(timed.desk.rooms, timed.desk.population)
+    two_at_once(timed)
+    assert timed.best() == (2, 1.6)
+
+
+def test_every_best_has_beaten_the_one_before_whoever_else_is_at_work(timed: House) -> None:
+    dice, failures = random.Random(5), []
+    for number in range(1, 41):
+        timed.judge.speeds[number] = 1.0 + number / 40
+        timed.judge.screened[number] = timed.judge.speeds[number] + dice.uniform(-0.2, 0.2)
+
+    def work(numbers: range) -> None:
+        try:
+            for number in numbers:
+                assignment = timed.desk.claim(WORKER)
+                files = {"number.txt": str(number).encode()}
+                timed.desk.measure(assignment.token, files)
+                timed.desk.submit(assignment.token, Work(files, "", Usage(), "finished"))
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=work, args=(range(n, 41, 4),), daemon=True) for n in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(300.0)
+    assert not failures and not any(thread.is_alive() for thread in threads)
+    bests = [timed.record.attempt(point.attempt) for point in timed.record.curve()]
+    assert len(bests) > 3
+    for old, new in pairwise(bests):
+        met = timed.record.fought(new.tree or "", old.tree or "")
+        assert met is not None and met.better, f"attempt {new.attempt} leads without having beaten {old.attempt}"
+    assert timed.best()[0] == bests[-1].attempt
 
 
 def test_no_duel_is_fought_inside_a_transaction(timed: House) -> None:

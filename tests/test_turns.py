@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 
 import pytest
 
@@ -32,8 +33,35 @@ def test_no_more_than_the_seats_at_once() -> None:
     assert most == 2
 
 
-def test_first_come_first_served() -> None:
-    turns, order = Turns(1), []
+class Rude(Turns):
+    """The fault: who comes last goes first."""
+
+    def __init__(self, seats: int) -> None:
+        super().__init__(seats)
+        self._waiting = Pushed()
+
+
+class Pushed(deque[int]):
+    def append(self, attempt: int) -> None:
+        self.appendleft(attempt)
+
+
+class Greedy(Turns):
+    """The fault: an attempt may sit on two seats."""
+
+    def __init__(self, seats: int) -> None:
+        super().__init__(seats)
+        self._busy = Forgetful()
+
+
+class Forgetful(set[int]):
+    def __contains__(self, attempt: object) -> bool:
+        return False
+
+
+def served(turns: Turns) -> list[int]:
+    """In which order five are served that come one after the other while the seat is taken."""
+    order: list[int] = []
 
     def sit(attempt: int) -> None:
         with turns.enter(attempt):
@@ -47,15 +75,25 @@ def test_first_come_first_served() -> None:
             time.sleep(0.02)
     for thread in threads:
         thread.join()
-    assert order == [1, 2, 3, 4, 5]
+    return order
+
+
+def test_first_come_first_served() -> None:
+    assert served(Turns(1)) == [1, 2, 3, 4, 5]
+    assert served(Rude(1)) != [1, 2, 3, 4, 5], "the check is blind"
 
 
 def test_one_at_a_time_for_each_attempt() -> None:
+    def twice(turns: Turns) -> None:
+        with turns.enter(1), turns.enter(2), turns.enter(1):
+            pass
+
     turns = Turns(4)
-    with turns.enter(1), turns.enter(2), pytest.raises(Refused), turns.enter(1):
-        raise AssertionError("unreachable")
+    with pytest.raises(Refused):
+        twice(turns)
     with turns.enter(1):
         pass
+    twice(Greedy(4))  # the fault is not refused: the check can fail
 
 
 def test_the_patient_wait_for_their_own() -> None:
