@@ -34,18 +34,21 @@ FULL = b"""def pack(sizes):
             room[where] -= sizes[item]
     return bins
 """
-FIRST = b"""def shrink(data):
-    return b" ".join(word[:1] + word[2:3] for word in data.split())
+FIRST = b"""import sys
 
-
-def restore(data):
-    words = b"zero one two three four five six seven eight nine".split()
-    return b" ".join({word[:1] + word[2:3]: word for word in words}[short] for short in data.split())
+words = b"zero one two three four five six seven eight nine".split()
+data = sys.stdin.buffer.read().split()
+if sys.argv[1] == "shrink":
+    done = b"".join(word[:1] + word[2:3] for word in data)
+else:
+    pairs = [data[0][at : at + 2] for at in range(0, len(data[0]), 2)]
+    done = b" ".join({word[:1] + word[2:3]: word for word in words}[pair] for pair in pairs)
+sys.stdout.buffer.write(done)
 """
 EXAMPLES = {
     "artefact": ("tour.py", SHORT, b"def tour(stops):\n    return [0] * len(stops)\n", 1846.0126),
     "function": ("pack.py", FULL, b"def pack(sizes):\n    return [list(range(len(sizes)))]\n", 50),
-    "command": ("shrink.py", FIRST, b"def shrink(data):\n    return b''\n\n\nrestore = shrink\n", 1000),
+    "command": ("shrink.py", FIRST, b"print('{}')\n", 1000),
 }
 
 

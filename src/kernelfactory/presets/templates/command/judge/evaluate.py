@@ -1,33 +1,39 @@
 """Evaluates the candidate in the current folder and writes one JSON document to the descriptor named in KF_SCORE_FD:
 {"score": number, "measures": {name: number}} or {"rejected": code, "reason": text}.
 
-The candidate runs in this very process: it could write another score. Replace this by your own evaluator, and where scores
-must be true, by a ruler (kind "function" or "artefact")."""
+The candidate runs in processes of its own, which have neither the descriptor nor these variables; importing it here would let
+it write any score. It still runs beside this process, as the same user in the same jail: scores stay self-reported. Replace this
+by your own evaluator, and where scores must be true, by a ruler (kind "function" or "artefact")."""
 
 import json
 import os
 import random
+import subprocess
 import sys
 
 WORDS = "zero one two three four five six seven eight nine".split()
 TEXT = " ".join(random.SystemRandom().choices(WORDS, k=2000)).encode()
-NOT_HERE = ("zlib", "bz2", "lzma", "gzip", "zipfile", "_bz2", "_lzma")
+NOT_HERE = "zlib bz2 lzma gzip zipfile _bz2 _lzma"
+START = f"import runpy, sys; sys.modules.update(dict.fromkeys({NOT_HERE!r}.split())); runpy.run_path('shrink.py', None, '__main__')"
+
+
+def candidate(word, data):
+    argv = [sys.executable, "-s", "-S", "-B", "-c", START, word]
+    return subprocess.run(argv, input=data, stdout=subprocess.PIPE, env={}, timeout=20, check=True).stdout
 
 
 def evaluate():
-    sys.path.insert(0, os.getcwd())
-    sys.modules.update(dict.fromkeys(NOT_HERE))
-    import shrink
-
-    small = bytes(shrink.shrink(TEXT))
-    if bytes(shrink.restore(small)) != TEXT:
-        return {"rejected": "wrong_answer", "reason": "restore(shrink(data)) is not data"}
+    small = candidate("shrink", TEXT)
+    if candidate("restore", small) != TEXT:
+        return {"rejected": "wrong_answer", "reason": "restore does not give back what was shrunk"}
     return {"score": 1000 * len(small) / len(TEXT), "measures": {"left": len(small)}}
 
 
 try:
     answer = evaluate()
-except Exception as error:
-    answer = {"rejected": "crashed", "reason": f"{type(error).__name__} in the program"}
+except subprocess.TimeoutExpired:
+    answer = {"rejected": "timeout", "reason": "the program took longer than 20 s"}
+except subprocess.CalledProcessError as error:
+    answer = {"rejected": "crashed", "reason": f"the program ended with status {error.returncode}"}
 with os.fdopen(int(os.environ["KF_SCORE_FD"]), "w") as out:
     json.dump(answer, out)
