@@ -263,7 +263,12 @@ def _measuring(top: Table, kind: Kind, everything: Files) -> Measure:
 
 def _measure(table: Table, kind: Kind, everything: Files) -> Measure:
     evaluator = kind == "function" and "evaluator" in table.values
-    ruler = table.text("evaluator" if evaluator else "ruler", pattern=_RULER, shape='"file:function"')
+    shape = '"file:function"'
+    ruler = (
+        table.text("evaluator", pattern=_RULER, shape=shape)
+        if evaluator
+        else table.text("ruler", pattern=_RULER, shape=shape)
+    )
     name = f"judge/{ruler.partition(':')[0]}.py"
     if name not in everything:
         table.fault("ruler", f"there is no {name} in the problem folder; write it or name another")
