@@ -61,7 +61,8 @@ def _importable(hidden: Iterable[str]) -> str:
     """The folder that Python must be able to list so that it finds this package: where it lies, when nothing but the
     shipped problems is hidden in there (what they are called is no secret), else itself."""
     folder = os.path.dirname(PACKAGE)
-    return PACKAGE if any(view.inside(path, folder) and path != SHIPPED for path in hidden) else folder
+    private = [path for path in hidden if view.inside(path, folder) and not view.inside(path, SHIPPED)]
+    return PACKAGE if private else folder
 
 
 def carved(root: str, hidden: Iterable[str]) -> Iterator[str]:

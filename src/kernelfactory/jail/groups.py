@@ -83,10 +83,11 @@ class Group:
             _write(os.path.join(folder, "cgroup.procs"), str(pid))
 
     def close(self) -> bool:
-        """End whoever is still in it and remove it. Was anybody killed for memory?"""
+        """End whoever is still in it and remove it, now or before the next one is made: those who were killed take a
+        moment. Was anybody killed for memory?"""
         killed = self._killed()
         for folder in dict.fromkeys(self._folders.values()):
-            if not _removed(folder):
+            if not _removed(folder, 1):
                 with _lock:
                     _waiting.append(folder)
         return killed
@@ -249,7 +250,8 @@ def _removed(folder: str, patience: int = _PATIENCE) -> bool:
             with suppress(OSError):
                 if int(word) > 1:  # 0: somebody of another PID namespace
                     os.kill(int(word), signal.SIGKILL)
-        time.sleep(min(0.0002 * 2**turn, 0.005))
+        if turn + 1 < patience:
+            time.sleep(min(0.0002 * 2**turn, 0.005))
     return False
 
 
