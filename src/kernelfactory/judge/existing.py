@@ -12,12 +12,16 @@ from typing import Any, cast
 
 from kernelfactory.judge.calls import Unsendable
 from kernelfactory.judge.stand_in import Door
-from kernelfactory.model import ReasonCode, Rejected
+from kernelfactory.model import KernelFactoryError, ReasonCode, Rejected
+
+
+class NoScore(KernelFactoryError):
+    """The evaluator's answer holds no score where the problem says that it is."""
 
 
 def evaluated(evaluate: Callable[..., Any], door: Door, key: str, goal: str) -> tuple[float, dict[str, float]]:
     """(score, other numbers) that an evaluator gives the program behind a door. Raises Rejected where the program is to
-    blame, Unsendable, LookupError and what the evaluator raises where it is the evaluator."""
+    blame, Unsendable, NoScore and what the evaluator raises where it is the evaluator."""
     metrics, failure = None, None
     try:
         metrics = _metrics(evaluate, door.path)
@@ -77,12 +81,12 @@ def _numbers(metrics: Any, key: str) -> tuple[float, dict[str, float]]:
         return _plain(metrics), {}
     if not isinstance(metrics, dict) or key not in metrics:
         names = ", ".join(sorted(map(str, metrics)))[:200] if isinstance(metrics, dict) else type(metrics).__name__
-        raise LookupError(f"the evaluator's answer has no {key!r} (it has: {names}); set measure.score")
+        raise NoScore(f"the evaluator's answer has no {key!r} (it has: {names}); set measure.score")
     public = metrics.get("public")
     metrics = {**public, **metrics} if isinstance(public, dict) else metrics
     numbers = {str(name): _plain(value) for name, value in metrics.items() if _is_number(value)}
     if key not in numbers:
-        raise LookupError(f"the evaluator's {key!r} is no number")
+        raise NoScore(f"the evaluator's {key!r} is no number")
     return numbers.pop(key), numbers
 
 

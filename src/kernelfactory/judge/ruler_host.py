@@ -144,12 +144,17 @@ def _plain(measured: Any) -> dict[str, Any]:
 
 
 def _fault(error: Exception) -> dict[str, Any]:
-    """Which error and where; the error's own words apart, because they may tell of the inputs."""
+    """Which error and where; the error's own words apart, because they may tell of the inputs (ours do not)."""
+    from kernelfactory.model import KernelFactoryError
+
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     frames += [(error.filename or "?", error.lineno)] if isinstance(error, SyntaxError) else []
-    file, line = next((f for f in reversed(frames) if os.path.dirname(f[0]) == sys.argv[1]), (frames or [("?", 0)])[-1])
-    what = str(error) if type(error).__name__ == "Unsendable" else type(error).__name__
-    return {"fault": f"{what} ({os.path.basename(file)}:{line})"[:200], "detail": str(error)[:500]}
+    own = next((f for f in reversed(frames) if os.path.dirname(f[0]) == sys.argv[1]), None)
+    file, line = own or (frames or [("?", 0)])[-1]
+    where = f" ({os.path.basename(file)}:{line})"
+    if isinstance(error, KernelFactoryError):
+        return {"fault": f"{error}{where if own else ''}"[:300], "detail": ""}
+    return {"fault": f"{type(error).__name__}{where}"[:200], "detail": str(error)[:500]}
 
 
 def _send(answers: BinaryIO, answer: dict[str, Any], payload: bytes = b"") -> None:
