@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +15,9 @@ from kernelfactory.cli import alarms
 from kernelfactory.cli.options import Json, Problem, Unprotected
 from kernelfactory.cli.terminal import document, last_words, loud, number, one_line, say, table, warn
 from kernelfactory.model import BadInput, Metric, Verdict
+
+if TYPE_CHECKING:
+    from kernelfactory.judge.check import Check
 
 
 def judge(
@@ -96,24 +102,60 @@ def _references(score: float, metric: Metric) -> list[str]:
 def check(problem: Problem, unprotected: Unprotected = False, json: Json = False) -> int:
     """Is the problem sound?
 
-    Tries its seed, its ruler, its limits, and what careless or hostile candidates would gain. Exit code 1 if not."""
+    Tries its seed, its ruler and its limits, then the cheats that fit its programs: what came of each, where it
+    stopped, and how to mend the problem where it did not. Exit code 1 if it is not sound."""
     from kernelfactory import jail
     from kernelfactory import problem as problems
     from kernelfactory.judge.check import check_problem
 
     found = problems.load(problems.find(problem))
     chosen = jail.find(unprotected)
+    trust = "self-reported" if found.kind == "command" else chosen.trust
     if chosen.trust == "unprotected":
         warn(alarms.line(alarms.UNPROTECTED))
-    checks = check_problem(found, chosen)
+    checks = check_problem(found, chosen, _progress)
     sound = all(item.ok for item in checks)
     if json:
-        items = [{"check": item.name, "ok": item.ok, "detail": item.detail} for item in checks]
-        document(
-            {"problem": found.name, "digest": found.digest, "sound": sound, "trust": chosen.trust, "checks": items}
-        )
+        head = {"problem": found.name, "digest": found.digest, "kind": found.kind, "sound": sound, "trust": trust}
+        document({**head, "checks": [_row(item) for item in checks]})
     else:
-        rows = [["ok" if item.ok else "wrong", item.name, one_line(item.detail, 160)] for item in checks]
-        table(("", "check", "seen"), rows, left=("", "check", "seen"))
-        say("", f"{found.name}: {'sound' if sound else 'NOT sound'}")
+        cells = [
+            ["ok" if item.ok else "wrong", item.name, item.outcome, item.stopped, one_line(item.detail, 160)]
+            for item in checks
+        ]
+        heads = ("", "check or attack", "outcome", "stopped by", "seen")
+        table(heads, cells, left=heads, less=("stopped by",))
+        say(*_mending(checks), "", f"{loud(trust)}{found.name}: {'sound' if sound else 'NOT sound'}")
     return 0 if sound else 1
+
+
+def _progress(done: int, count: int, name: str) -> None:
+    """One line on a terminal, written over; nothing elsewhere."""
+    if sys.stderr.isatty():
+        over = "\r\x1b[K"
+        line = f"{over}{done} of {count} tried: {one_line(name, 50)}" if done < count or not count else over
+        print(line, end="", file=sys.stderr, flush=True)
+
+
+def _row(item: Check) -> dict[str, Any]:
+    return {
+        "check": item.name,
+        "ok": item.ok,
+        "detail": item.detail,
+        "group": item.group,
+        "outcome": item.outcome,
+        "stopped": item.stopped,
+        "fix": item.fix,
+    }
+
+
+def _mending(checks: Sequence[Check]) -> list[str]:
+    """How to mend what is wrong, each way once."""
+    ways: dict[str, list[str]] = {}
+    for item in checks:
+        if not item.ok and item.fix:
+            ways.setdefault(item.fix, []).append(item.name)
+    lines = ["", "How to mend it:"] if ways else []
+    for way, names in ways.items():
+        lines += [f"- {'; '.join(names)}:", *textwrap.wrap(way, 100, initial_indent="    ", subsequent_indent="    ")]
+    return lines
