@@ -91,9 +91,11 @@ def tally(now: dict[str, Any], outcomes: dict[str, int]) -> list[str]:
     counts += [(now["attempts"][key], word) for key, word in states.items()]
     ended = ", ".join(f"{number(count)} {word}" for count, word in counts if count)
     judged = f"{number(now['rejected'])} rejected, {number(now['quarantined'])} quarantined"
+    waiting = number(now.get("waiting", 0))
     return [
         f"  attempts      {number(sum(now['attempts'].values()))}{': ' + ended if ended else ''}",
         f"  measurements  {number(now['measurements'])}: {judged}",
+        *([f"  WAITING       {waiting} for a person to look: kf quarantine EXPERIMENT list"] if waiting != "0" else []),
     ]
 
 

@@ -37,7 +37,9 @@ class Judge:
         self.scratch = scratch
         self._jail = jail
         self._ruling = Ruling(problem, jail, scratch)
-        self.ruler = _identity(problem, self._ruling.hello())
+        judge = folders.read_tree(os.path.join(problem.folder, "judge"), ["**"])
+        self._judge_names = tuple(judge)
+        self.ruler = _identity(problem, self._ruling.hello(), folders.digest(judge))
 
     def screen(self, files: Files, bar: float | None = None) -> Verdict:
         """One verdict on a candidate's editable files: produced afresh, measured on fresh inputs, one first where that
@@ -129,7 +131,7 @@ class Judge:
             jail=self.jail_name,
             trust=self.trust,
             ruler=self.ruler,
-            flags=flags(edited),
+            flags=flags(edited, self.problem.seed, self._judge_names),
         )
 
     def _ruled(self, blank: Verdict, found: Measured, confirm: bool) -> Verdict:
@@ -150,14 +152,13 @@ class Judge:
         return replace(measured, verdict="quarantined", reason=reason, confirmed=False)
 
 
-def _identity(problem: Problem, hello: Mapping[str, Any]) -> Ruler:
+def _identity(problem: Problem, hello: Mapping[str, Any], judge: str) -> Ruler:
     """The ruler's name: what its process said when it started, and the digest of all that decides (the judge/ folder,
     the ruler's own IDENTITY and backend, the package's core sources, and what carries calls where there are any)."""
-    judge = folders.digest(folders.read_tree(os.path.join(problem.folder, "judge"), ["**"]))
     core = folders.digest(folders.read_tree(_CORE, ["*.c", "*.h", "*.py"])) if _CORE.is_dir() else ""
     backend = clean(str(hello.get("backend", "python")))[:40]
     parts = [judge, str(hello.get("identity", "")), backend, core]
     if problem.kind != "artefact":
-        parts.append(folders.digest({path.name: path.read_bytes() for path in DECIDING if path.is_file()}))
+        parts.append(folders.digest({path.name: path.read_bytes() for path in DECIDING}))
     said = hashlib.sha256("\0".join(parts).encode())
     return Ruler(backend, f"sha256:{said.hexdigest()}")
