@@ -174,11 +174,19 @@ def _claimed(here: str, top: str, kind: str, unified: bool) -> Place | None:
     while True:
         if not unified or kind in _enabled(at):
             with suppress(OSError):
-                sweep(at)
+                for group in {at, *_beside(at, top)}:
+                    sweep(group)
                 return _made(at, here, unified)
         if at == top:
             return None
         at = os.path.dirname(at)
+
+
+def _beside(at: str, top: str) -> list[str]:
+    """The groups beside one: whoever is started in a group of its own each time never comes back to the same."""
+    with suppress(OSError):
+        return [] if at == top else [entry.path for entry in os.scandir(os.path.dirname(at)) if entry.is_dir()]
+    return []
 
 
 def _made(at: str, back: str, unified: bool) -> Place:
@@ -207,9 +215,10 @@ def _made(at: str, back: str, unified: bool) -> Place:
 
 def sweep(at: str) -> None:
     """Remove the folders in `at` whose owner is gone: nobody holds their lock."""
-    for name in os.listdir(at):
-        if not name.startswith(PREFIX):
-            continue
+    names: list[str] = []
+    with suppress(OSError):
+        names = [name for name in os.listdir(at) if name.startswith(PREFIX)]
+    for name in names:
         folder = os.path.join(at, name)
         with suppress(OSError):
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
