@@ -248,20 +248,22 @@ def _removed(folder: str, patience: int = _PATIENCE) -> bool:
     for turn in range(patience):
         try:
             os.rmdir(folder)
-        except FileNotFoundError:
-            return True
         except OSError as error:
             if error.errno != errno.EBUSY:
-                return True  # not ours to remove
+                return True  # it has gone, or is not ours to remove
         else:
             return True
-        for word in _read(os.path.join(folder, "cgroup.procs")).split():
-            with suppress(OSError):
-                if int(word) > 1:  # 0: somebody of another PID namespace
-                    os.kill(int(word), signal.SIGKILL)
+        _kill(_read(os.path.join(folder, "cgroup.procs")))
         if turn + 1 < patience:
             time.sleep(min(0.0002 * 2**turn, 0.005))
     return False
+
+
+def _kill(members: str) -> None:
+    for word in members.split():
+        with suppress(OSError):
+            if int(word) > 1:  # 0: somebody of another PID namespace
+                os.kill(int(word), signal.SIGKILL)
 
 
 def _enabled(folder: str) -> list[str]:
