@@ -29,6 +29,8 @@ LOOKING = 0.02
 """The part of ERROR that is spent on looking after every pair, where there is a score to beat."""
 MOST = 1e6
 """No ratio beyond this or its inverse is told from it: no clock is that fine."""
+LIFE = 4
+"""Further calls, not timed, of the last pair's process: what is right in its first answer must be so in later ones."""
 EXACT = 100
 """Up to so many pairs the signed-rank distribution is counted out; beyond it is normal, for all that can be seen."""
 BETS = ((0.9, 0.99), (0.1, 0.8))
@@ -68,8 +70,8 @@ def speedup(
     """How many times faster than its baseline `call` is: the score, with its interval, from at most `pairs` pairs.
 
     Every pair has fresh processes and an input of its own from `draw`, a tuple of arguments; `check(input, answer)`
-    sees each answer of the candidate (and each of the baseline that is not the same) and raises Rejected. It ends early
-    when the candidate is clearly slower than `call.bar`. Raises Rejected, and ValueError when the baseline answers
+    sees each answer of the candidate (and each of the baseline that is not the same) and raises Rejected. The last
+    process has to answer LIFE more. It ends early when the candidate is clearly slower than `call.bar`. Raises Rejected, and ValueError when the baseline answers
     wrongly, a time is no number, or no pairs are asked for."""
     bar = call.bar if call.bar is not None and call.bar > 0 else None
     times: list[tuple[float, float]] = []
@@ -80,6 +82,9 @@ def speedup(
         ratios.append(log_ratio(*times[-1]))
         if bar is not None and anytime(ratios, LOOKING)[1] < math.log(bar):
             ended = "early: clearly slower than the score to beat"
+    for _ in range(LIFE if ended == "after all pairs" else 0):
+        args = draw(rng)
+        check(args, call.timed(*args)[0])
     middle, low, high = interval(ratios, ERROR if bar is None else ERROR - LOOKING)
     if ended != "after all pairs":
         low, high = (_ratio(end) for end in anytime(ratios, LOOKING))
