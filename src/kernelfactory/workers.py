@@ -66,6 +66,8 @@ def run(
         record = stack.enter_context(Record.open(folder))
         problem = load_problem(folder, record.experiment)
         here = here or jail.find(plan.unprotected)
+        if here.note and here.holds:
+            on_message(f"JAIL: {here.note}")
         scratch = stack.enter_context(scratch_folder(plan.scratch))
         rooms = Rooms(
             folder=folder.absolute(),

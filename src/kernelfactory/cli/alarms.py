@@ -41,6 +41,11 @@ def private(what: str) -> Alarm:
     return "PRIVATE", what
 
 
+def of_jail(note: str, holds: bool) -> list[Alarm]:
+    """What a jail lacks, where it is not the first choice; to run without any is an alarm of its own."""
+    return [("JAIL", note)] if note and holds else []
+
+
 def line(alarm: Alarm) -> str:
     """For stderr and for pipes."""
     return f"kf: {alarm[0]}: {alarm[1]}"

@@ -44,6 +44,8 @@ def judge(
     if not program:
         raise BadInput(f"{folder} holds none of the editable files ({', '.join(found.editable)})")
     chosen = jail.find(unprotected)
+    for alarm in alarms.of_jail(chosen.note, chosen.holds):
+        warn(alarms.line(alarm))
     with (
         tempfile.TemporaryDirectory(prefix="kf-judge-") as scratch,
         Judge(found, chosen, scratch=Path(scratch)) as the_judge,
@@ -110,6 +112,8 @@ def check(problem: Problem, unprotected: Unprotected = False, json: Json = False
 
     found = problems.load(problems.find(problem))
     chosen = jail.find(unprotected)
+    for alarm in alarms.of_jail(chosen.note, chosen.holds):
+        warn(alarms.line(alarm))
     trust = "self-reported" if found.kind == "command" else chosen.trust
     if chosen.trust == "unprotected":
         warn(alarms.line(alarms.UNPROTECTED))

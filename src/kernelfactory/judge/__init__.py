@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelfactory import files as folders
-from kernelfactory.jail import Jail
+from kernelfactory.jail import Jail, JailFailed
 from kernelfactory.judge.answer import Standing, agent_answer, verdict_json
 from kernelfactory.judge.pool import JudgeFailed
 from kernelfactory.judge.produce import Refusal, artefact, graft
@@ -65,7 +65,7 @@ class Judge:
         if not self.problem.measure.timed:
             raise BadInput(f"{self.problem.name} is not timed: nothing to compare but the scores")
         asked = Asked(self.problem.measure.ruler, (self.problem.measure.confirm,))
-        found = self._ruling.found(graft(self.problem, files), asked, against=graft(self.problem, against))
+        found = self._found(graft(self.problem, files), asked, graft(self.problem, against))
         if isinstance(found, Refusal):
             raise JudgeFailed(f"two programs of {self.problem.name} could not be compared: {found.reason}")
         low, high = found.interval or (found.score, found.score)
@@ -76,7 +76,7 @@ class Judge:
         answer: dict[str, Any] = {"quick": True, "ok": False, "figure": None, "reason": None}
         if self.problem.measure.quick is None:
             return {**answer, "reason": "this problem has no quick try; measure in full"}
-        found = self._ruling.found(graft(self.problem, files), Asked(self.problem.measure.quick, (1,), quick=True))
+        found = self._found(graft(self.problem, files), Asked(self.problem.measure.quick, (1,), quick=True))
         if isinstance(found, Refusal):
             return {**answer, "reason": found.reason, **({"stderr": found.said} if found.said else {})}
         return {**answer, "ok": True, "figure": found.score}
@@ -107,11 +107,18 @@ class Judge:
         """Is it a function problem whose scores do not hang on how much is measured at once?"""
         return self.problem.kind == "function" and not (self.problem.measure.timed or self.problem.measure.evaluator)
 
+    def _found(self, tree: Files, asked: Asked, against: Files | None = None) -> Measured | Refusal:
+        """Raises JudgeFailed also when the jail does not start: no candidate is to blame for that."""
+        try:
+            return self._ruling.found(tree, asked, against)
+        except JailFailed as failed:
+            raise JudgeFailed(str(failed)) from None
+
     def _judge(self, files: Files, asked: Asked) -> Verdict:
         started = time.monotonic()
         tree = graft(self.problem, files)
         blank = self._blank(tree)
-        found = self._ruling.found(tree, asked)
+        found = self._found(tree, asked)
         seconds = time.monotonic() - started
         if isinstance(found, Refusal):
             said = {"stderr": found.said} if found.said else {}

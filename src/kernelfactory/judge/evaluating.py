@@ -61,6 +61,8 @@ def _read(evaluating: Evaluating, ended: Finished) -> Measured | Refusal:
         return Refusal("timeout", f"the evaluator took longer than {evaluating.seconds:g} seconds", said)
     if len(ended.data) >= SCORE_BYTES:
         return Refusal("over_limit", f"the evaluator wrote more than {SCORE_BYTES} bytes of score", said)
+    if ended.out_of_memory:
+        return Refusal("over_limit", "the evaluation took more memory than allowed", said)
     if ended.returncode != 0:
         return Refusal("crashed", f"the evaluator ended with status {ended.returncode}", said)
     try:

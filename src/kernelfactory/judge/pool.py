@@ -85,6 +85,9 @@ class Host:
         except (Ended, Silent) as error:
             self.close()
             raise JudgeFailed(f"the ruler of {problem} does not start ({error})") from None
+        except BaseException:
+            self.close()
+            raise
         if "fault" in self.hello:
             self.close()
             raise failure(f"the ruler of {problem} does not load", self.hello)

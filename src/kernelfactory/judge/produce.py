@@ -115,6 +115,8 @@ def _read(produce: Produce, ended: Finished) -> bytes | Refusal:
         return Refusal("timeout", f"producing the artefact took longer than {produce.seconds:g} seconds", said)
     if ended.overflow or len(ended.data) > produce.artefact_bytes:
         return Refusal("over_limit", "the output or the artefact is larger than allowed", said)
+    if ended.out_of_memory:
+        return Refusal("over_limit", "producing the artefact took more memory than allowed", said)
     if ended.returncode != 0:
         return Refusal("crashed", f"producing the artefact ended with status {ended.returncode}", said)
     if not ended.data:
