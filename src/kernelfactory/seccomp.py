@@ -136,6 +136,17 @@ ASKED: Numbers = {
     "fork": (57, None),
     "vfork": (58, None),
 }
+ACCOMPLICES: Numbers = {
+    # what reaches whoever can open the same file, in whatever jail: locks of files and looks at their use
+    "flock": (73, 32),
+    "inotify_add_watch": (254, 27),
+}
+FCNTL, LOCKS = (
+    (72, 25),
+    (5, 6, 7, 36, 37, 38, 1024, 1025, 1026),
+)  # F_{GETLK,SETLK,SETLKW,OFD_*,SETLEASE,GETLEASE,NOTIFY}
+VSOCK = 40
+"""A family of sockets that no network namespace holds."""
 SOCKET, SOCKETPAIR, SETPRIORITY = (41, 198), (53, 199), (141, 140)
 FILE_FLAGS = (0x40086602, 0x401C5820)  # FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR
 CLONE, CLONE3, IOCTL = (56, 220), (435, 435), (16, 29)
@@ -207,20 +218,29 @@ def _bare(bare: Bare, column: int) -> Iterator[bytes]:
             yield _when(_EQUAL, number, _ASK)
 
 
+def _alone(column: int) -> list[bytes]:
+    """The lines for one process of one thread that nobody else is to help, or to hear."""
+    numbers = [*FORKS[column], *(pair[column] or 0 for pair in ACCOMPLICES.values())]
+    locks = b"".join(_when(_EQUAL, command, _ERRNO | EPERM) for command in LOCKS)
+    return [*(_when(_EQUAL, number, _ERRNO | EPERM) for number in numbers), _on_argument(FCNTL[column], _ARG1, locks)]
+
+
 def supported(machine: str | None = None) -> bool:
     return (machine or os.uname().machine) in _MACHINES
 
 
 def program(machine: str | None = None, *, alone: bool = False, bare: Bare | None = None) -> bytes:
     """The filter for this machine's processor (or the named one); KeyError for a processor without a table. `alone`:
-    no further process or thread either; `bare`: for a jail without namespaces."""
+    no further process or thread either, nor what reaches one elsewhere; `bare`: for a jail without namespaces."""
     column, arch = _MACHINES[machine or os.uname().machine]
     lines = [_line(_LOAD, _ARCH), _line(_EQUAL, arch, 1, 0), _line(_RETURN, _KILL), _line(_LOAD, _NUMBER)]
     if column == 0:
         lines.append(_when(_AT_LEAST, 0x40000000, _ERRNO | ENOSYS))  # the x32 table
     lines.append(_when(_EQUAL, CLONE3[column], _ERRNO | ENOSYS))  # its flags lie in memory: callers fall back to clone
     lines += [_when(_EQUAL, numbers[column] or 0, _ERRNO | EPERM) for numbers in DENIED.values() if numbers[column]]
-    lines += [_when(_EQUAL, number, _ERRNO | EPERM) for number in (FORKS[column] if alone else ())]
+    lines += _alone(column) if alone else []
+    if bare is None:
+        lines.append(_on_argument(SOCKET[column], _ARG0, _when(_EQUAL, VSOCK, _ERRNO | EPERM)))
     lines += [] if bare is None else _bare(bare, column)
     asked = _line(_RETURN, _ASK) if bare is not None and "clone" in bare.asked else b""
     lines.append(_on_argument(CLONE[column], _ARG0, _when(_ANY_BIT, NEW_NAMESPACES, _ERRNO | EPERM) + asked))

@@ -110,6 +110,34 @@ def test_calls_are_asked_for(machine: str) -> None:
     assert answer(asking, arch, seccomp.CLONE[column], (0x10000011,)) == EPERM, "a user namespace"
 
 
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+@pytest.mark.parametrize("bare", [None, Bare()])
+def test_who_is_alone_reaches_nobody_by_locks(machine: str, bare: Bare | None) -> None:
+    """A lock of a file that two jails show is a line between them; others may lock."""
+    arch, column = ARCH[machine], list(ARCH).index(machine)
+    fcntl, flock = seccomp.FCNTL[column], seccomp.ACCOMPLICES["flock"][column]
+    assert flock is not None
+    alone, plain = (seccomp.program(machine, alone=alone, bare=bare) for alone in (True, False))
+    for command in (5, 6, 7, 36, 37, 38, 1024):
+        assert answer(alone, arch, fcntl, (3, command)) == EPERM
+        assert answer(plain, arch, fcntl, (3, command)) == ALLOW
+    assert answer(alone, arch, flock) == EPERM and answer(plain, arch, flock) == ALLOW
+    for command in (0, 1, 2, 3, 4, 1030, 1031, 1032):  # F_DUPFD, flags, F_DUPFD_CLOEXEC, sizes of pipes
+        assert answer(alone, arch, fcntl, (3, command)) == ALLOW
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_sockets_that_no_namespace_holds_are_denied(machine: str) -> None:
+    arch, column = ARCH[machine], list(ARCH).index(machine)
+    program = seccomp.program(machine)
+    assert answer(program, arch, seccomp.SOCKET[column], (40, 1)) == EPERM
+    assert (
+        answer(program, arch, seccomp.SOCKET[column], (1, 1))
+        == ALLOW
+        == answer(program, arch, seccomp.SOCKET[column], (2, 1))
+    )
+
+
 def test_other_tables_are_shut() -> None:
     program = seccomp.program("x86_64")
     assert answer(program, 0x40000003, 1) == KILL, "32-bit calls"

@@ -305,6 +305,74 @@ def test_who_is_not_asked_stands_still(worker: Callable[..., Any], text: str, th
         assert used(tree[1:]) == before and one._child.tree() == tree
 
 
+WAKES = """
+import __main__, ctypes, signal, struct, time
+libc, written = ctypes.CDLL(None), __main__._write
+def timer(after):
+    made = ctypes.c_void_p()
+    libc.timer_create(1, struct.pack("QiiQ", 0, signal.SIGCONT, 0, 0) + bytes(64), ctypes.byref(made))
+    libc.timer_settime(made, 0, struct.pack("4q", 0, 0, after // 10**9, after % 10**9), None)
+def busy(descriptor, data):
+    if b"ready" in data:
+        return written(descriptor, data)
+    for number in range(1, 30):
+        timer(number * 40_000_000)
+    written(descriptor, data)
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        pass
+__main__._write = busy
+def answer(number):
+    return number
+"""
+
+
+def test_who_wakes_itself_is_found_out(worker: Callable[..., Any]) -> None:
+    """A timer's SIGCONT makes a stopped process go on; what it used meanwhile tells."""
+    with worker(WAKES) as one:
+        one.ask(question(1))
+        time.sleep(1.3)
+        with pytest.raises(Broken, match="runs on while it is stopped") as caught:
+            one.ask(question(2))
+        assert caught.value.refusal.code == "over_limit" and one.restless
+
+
+@pytest.mark.parametrize(("text", "threads"), [(BUSY, 1), (BUSY_CHILDREN, 4), ("def answer(number): return number", 1)])
+def test_who_stands_still_is_not_blamed(worker: Callable[..., Any], text: str, threads: int) -> None:
+    with worker(text, threads=threads) as one:
+        one.ask(question(1))
+        time.sleep(0.2)
+        one.look()
+        assert not one.restless
+
+
+ENDS_ITS_FIRST_THREAD = """
+import __main__, ctypes, threading
+def answer(number):
+    return number
+def spin():
+    while True:
+        pass
+def gone(requests, answers, worker):
+    def serve():
+        threading.Thread(target=spin, daemon=True).start()
+        loop(requests, answers, worker)
+    threading.Thread(target=serve).start()
+    ctypes.CDLL(None).syscall(93 if __import__("os").uname().machine == "aarch64" else 60, 0)
+loop, __main__._answer_all = __main__._answer_all, gone
+"""
+
+
+def test_who_seems_gone_is_stopped_too(worker: Callable[..., Any]) -> None:
+    """A process whose first thread has ended looks like a dead one, and its other threads work on."""
+    with worker(ENDS_ITS_FIRST_THREAD, threads=4) as one:
+        one.ask(question(1))
+        tree = one._child.tree()
+        before = used(tree[1:])
+        time.sleep(0.2)
+        assert used(tree[1:]) == before and any(before)
+
+
 def test_the_injected_fault_a_worker_that_is_not_stopped_works_on(worker: Callable[..., Any]) -> None:
     with worker(BUSY, still=False) as one:
         one.ask(question(1))

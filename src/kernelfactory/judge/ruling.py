@@ -17,7 +17,7 @@ from kernelfactory.judge.evaluating import evaluated
 from kernelfactory.judge.pool import JudgeFailed, Pool, Relay, failure, start_host
 from kernelfactory.judge.produce import Refusal, artefact, imitates_verdict
 from kernelfactory.judge.tripwires import clean
-from kernelfactory.judge.worker import Broken, Program, Workers, ready, timing_slot
+from kernelfactory.judge.worker import MOVES, Broken, Program, Workers, ready, timing_slot
 from kernelfactory.model import Answering, Files, Measured, Problem, ReasonCode
 from kernelfactory.process import Ended, Silent
 
@@ -130,6 +130,10 @@ class Ruling:
         """A program that did not answer has no score, whatever its evaluator made of that; why, in its own last words
         where those were said before it saw any input."""
         measure = self.problem.measure
+        if workers.restless("candidate"):
+            return Refusal("over_limit", MOVES)
+        if workers.restless("baseline"):
+            raise JudgeFailed(f"the baseline of {self.problem.name} runs on while it is stopped")
         if workers.failed is None and isinstance(found, Measured) and measure.timed and measure.clock == "cpu":
             return Refusal("over_limit", WAITS) if workers.waits() else found
         if workers.failed is None:

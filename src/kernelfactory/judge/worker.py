@@ -41,6 +41,11 @@ ENV = {
 }
 RESTARTS = 1000
 """Fresh processes in one judging, at most."""
+RESTLESS = 0.001
+"""Processor seconds of a process that was stopped: more, and somebody made it go on (a timer of its own can)."""
+
+
+MOVES = "the program runs on while it is stopped so that another can be timed"
 
 
 class Broken(Exception):
@@ -70,7 +75,10 @@ class Worker:
         self._still = still
         self._child: Child | None = None
         self._tree: list[int] = []
+        self._stopped: dict[int, float] = {}
         self._starts = 0
+        self.restless = False
+        """Did it run on while it was stopped?"""
         self.spent: list[Spent] = []
         """Of each answer so far."""
 
@@ -81,6 +89,8 @@ class Worker:
             child = self._child or self._start()
             _unasked(child)
             self._thaw()
+            if self.restless:
+                raise Broken(Refusal("over_limit", MOVES))
             queued = self._queued()
             began, used = time.perf_counter(), self._used()
             child.write(request, self._answering.seconds)
@@ -103,9 +113,10 @@ class Worker:
 
     def close(self) -> None:
         """End the process, if there is one."""
+        if self._child is not None:
+            self._thaw()
         child, self._child = self._child, None
         if child is not None:
-            self._thaw()
             child.kill()
 
     # ── the process ──────────────────────────────────────────────────────────────────────────────
@@ -179,14 +190,15 @@ class Worker:
         return _queue(f"/proc/{self._tree[-1]}") + _queue("/proc/thread-self") if self._tree else 0.0
 
     def _freeze(self, child: Child) -> None:
-        """Stop all of the tree, and see that it stands. Raises Broken when it will not."""
+        """Stop all of the tree (whatever it seems to be at: a process whose first thread has ended looks gone), and see
+        that it stands. Raises Broken when it will not."""
         if not self._still:
             return
-        for _ in range(500):
-            if self._answering.threads > 1:
-                self._tree = child.tree()
-            moving = [pid for pid in self._tree[1:] or self._tree if not _stands(pid)]
+        for turn in range(500):
+            inner = self._inner(child)
+            moving = [pid for pid in inner if turn == 0 or not _stands(pid)]
             if not moving:
+                self._stopped = {pid: cpu_seconds(pid) or 0.0 for pid in inner}
                 return
             signal_all(moving, signal.SIGSTOP)
             time.sleep(0.0001)
@@ -194,7 +206,22 @@ class Worker:
 
     def _thaw(self) -> None:
         if self._still:
+            self.look()
             signal_all(self._tree[1:] or self._tree, signal.SIGCONT)
+
+    def look(self) -> None:
+        """See whether it has stood still since it was stopped."""
+        stopped, self._stopped = self._stopped, {}
+        if stopped and self._child is not None:
+            more = set(self._inner(self._child)) - set(stopped)
+            ran = any((cpu_seconds(pid) or 0.0) - used > RESTLESS for pid, used in stopped.items())
+            self.restless = self.restless or ran or bool(more)
+
+    def _inner(self, child: Child) -> list[int]:
+        """The processes below the jail's own."""
+        if self._answering.threads > 1:
+            self._tree = child.tree()
+        return self._tree[1:] or self._tree
 
 
 def _unasked(child: Child) -> None:
@@ -267,6 +294,14 @@ class Workers:
             self.failed = self.failed or broken.refusal
             return {"failed": broken.refusal.code, "reason": broken.refusal.reason}, b""
         return {"wall": wall, "cpu": cpu}, answer
+
+    def restless(self, who: str) -> bool:
+        """Did a program run on while it was stopped?"""
+        worker = self._workers.get(who)
+        if worker is None:
+            return False
+        worker.look()
+        return worker.restless
 
     def waits(self) -> bool:
         """Does the candidate let others work while its processor time is taken?"""
