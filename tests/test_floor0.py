@@ -11,7 +11,7 @@ import pytest
 import kernelfactory
 from kernelfactory.model import AgentFailed, BadInput, Metric, Rejected, Usage, UsageLimit
 
-ROOMS = ("model", "population", "policy", "budget", "brief", "suspicion")
+ROOMS = ("model", "population", "policy", "budget", "brief", "suspicion", "timing")
 WORLD = re.compile(
     r"(sqlite3|subprocess|socket|threading|asyncio|time|datetime|os|io|tempfile|pathlib|glob|shutil|logging|importlib|random"
     r"|secrets|uuid|ctypes)(\.|$)"

@@ -7,7 +7,7 @@ import kfworker
 
 DOUBLE = 8
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
-WARM_BYTES = 24 << 20
+WARM_BYTES = 12 << 20
 
 
 def keep_memory():
