@@ -74,7 +74,7 @@ def _lines(verdict: Verdict, metric: Metric) -> list[str]:
         lines = [f"{head}{one_line(verdict.reason or 'no reason given')} [{verdict.reason_code}]"]
         lines += last_words(verdict.instruments)
     else:
-        lines = [f"{head}{number(verdict.score)} {metric.unit} on {verdict.inputs} inputs{confirmed}"]
+        lines = [f"{head}{number(verdict.score)} {metric.unit}{_on(verdict)}{confirmed}"]
         lines += [f"  {one_line(verdict.reason)}"] if verdict.reason else []
         lines += _references(verdict.score, metric)
         lines += [f"  {one_line(name)}: {value:.4g}" for name, value in verdict.measures.items()]
@@ -86,6 +86,14 @@ def _lines(verdict: Verdict, metric: Metric) -> list[str]:
         *lines,
         f"  {verdict.trust} in {verdict.jail}, ruler {ruled}, {verdict.seconds:.2f} s, tree {verdict.tree[:12]}",
     ]
+
+
+def _on(verdict: Verdict) -> str:
+    """On how much it was measured, and how sure a timed score is."""
+    if verdict.interval is None:
+        return f" on {verdict.inputs} input{'' if verdict.inputs == 1 else 's'}"
+    low, high = verdict.interval
+    return f" (95 %: {low:.4g} to {high:.4g}) in {verdict.instruments.get('pairs', verdict.inputs)} pairs"
 
 
 def _references(score: float, metric: Metric) -> list[str]:
