@@ -19,6 +19,10 @@ class Unsendable(KernelFactoryError):
     """The ruler passed an argument that is not plain data: its author must correct it."""
 
 
+class NoBaseline(KernelFactoryError):
+    """What the program is compared with does not answer as a program must: no fault of the one under judgement."""
+
+
 class Raised(Rejected):
     """The program raised an exception; `absent`: because a name is not there."""
 
@@ -85,7 +89,12 @@ class Calls:
         if "failed" in told:
             code = told["failed"]
             raise Rejected(cast(ReasonCode, code) if code in get_args(ReasonCode) else "crashed", str(told["reason"]))
-        return _answered(answer), float(told[self._clock])
+        try:
+            return _answered(answer), float(told[self._clock])
+        except Rejected as rejected:
+            if self._who == "baseline":
+                raise NoBaseline(f"the baseline fails: {rejected.reason}") from None
+            raise
 
 
 def _answered(answer: bytes) -> Any:
