@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -18,7 +18,7 @@ import pytest
 
 from kernelfactory import jail as jails
 from kernelfactory import problem
-from kernelfactory.judge import Judge
+from kernelfactory.judge import Judge, JudgeFailed
 from kernelfactory.model import BadInput, Duel, Rejected, Verdict
 
 FOLDER = problem.SHIPPED / "matmul_c"
@@ -314,17 +314,27 @@ def a_busy_machine() -> Iterator[None]:
             load.kill()
 
 
-def duel(judge: Judge, one: str, other: str) -> Duel:
-    return judge.duel({"matmul.c": one.encode()}, {"matmul.c": other.encode()})
+def duels(judge: Judge, one: str, others: Sequence[str]) -> list[Duel]:
+    """One program against each of the others; a comparison that was not reached is made again, a few in all."""
+    found: list[Duel] = []
+    failed: list[str] = []
+    while len(found) < len(others):
+        try:
+            found.append(judge.duel({"matmul.c": one.encode()}, {"matmul.c": others[len(found)].encode()}))
+        except JudgeFailed as error:
+            failed.append(str(error))
+            assert len(failed) <= len(others) // 20, failed
+    print(f"\n{len(found)} comparisons; not reached at first: {failed}")
+    return found
 
 
 @pytest.mark.soak
 def test_one_program_under_two_names_is_seldom_told_apart(jail: jails.Jail, tmp_path: Path) -> None:
     """In 5 of 100 comparisons at most."""
     with judging(FOLDER, jail, tmp_path) as judge, a_busy_machine():
-        duels = [duel(judge, faster(), f"/* {n} */\n{faster()}") for n in range(COMPARISONS)]
-    told = [found for found in duels if found.better or found.worse]
-    print(f"\n{len(told)} of {COMPARISONS} told apart; widths", *sorted(round(d.high - d.low, 4) for d in duels)[::20])
+        met = duels(judge, faster(), [f"/* {n} */\n{faster()}" for n in range(COMPARISONS)])
+    told = [found for found in met if found.better or found.worse]
+    print(f"{len(told)} of {COMPARISONS} told apart; widths", *sorted(round(d.high - d.low, 4) for d in met)[::20])
     assert len(told) <= COMPARISONS // 20, told
 
 
@@ -332,13 +342,9 @@ def test_one_program_under_two_names_is_seldom_told_apart(jail: jails.Jail, tmp_
 def test_three_percent_are_found(jail: jails.Jail, tmp_path: Path) -> None:
     """In 80 of 100 comparisons at least."""
     with judging(FOLDER, jail, tmp_path) as judge, a_busy_machine():
-        duels = [duel(judge, faster(), faster(TWICE)) for _ in range(IMPROVEMENTS)]
-    found, true = sum(each.better for each in duels), sorted(each.ratio for each in duels)[IMPROVEMENTS // 2]
-    print(
-        f"\n{found} of {IMPROVEMENTS} found, of {100 * (true - 1):.2f} %; ratios",
-        min(d.ratio for d in duels),
-        "to",
-        max(d.ratio for d in duels),
-    )
+        met = duels(judge, faster(), [faster(TWICE)] * IMPROVEMENTS)
+    found, ratios = sum(each.better for each in met), sorted(each.ratio for each in met)
+    true = ratios[IMPROVEMENTS // 2]
+    print(f"{found} of {IMPROVEMENTS} found, of {100 * (true - 1):.2f} %, from {ratios[0]:.4f} to {ratios[-1]:.4f}")
     assert 1.02 < true < 1.04
     assert found >= 0.8 * IMPROVEMENTS
