@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from kernelfactory.judge.check import Check
 
 
+SEEN = 160
+"""Of what was seen, so many characters in a table."""
+
+
 def judge(
     problem: Problem,
     folder: Annotated[
@@ -109,7 +113,17 @@ def _references(score: float, metric: Metric) -> list[str]:
     return [f"{said}; next: {number(value)}, {one_line(name)}"]
 
 
-def check(problem: Problem, unprotected: Unprotected = False, json: Json = False) -> int:
+def check(
+    problem: Problem,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="WORD", help="Only the checks and attacks with this in their names (repeatable)."
+        ),
+    ] = None,
+    unprotected: Unprotected = False,
+    json: Json = False,
+) -> int:
     """Is the problem sound?
 
     Tries its seed, its ruler and its limits, then the cheats that fit its programs: what came of each, where it
@@ -125,28 +139,38 @@ def check(problem: Problem, unprotected: Unprotected = False, json: Json = False
     trust = "self-reported" if found.kind == "command" else chosen.trust
     if chosen.trust == "unprotected":
         warn(alarms.line(alarms.UNPROTECTED))
-    checks = check_problem(found, chosen, _progress)
+    checks = check_problem(found, chosen, _progress, only or ())
     sound = all(item.ok for item in checks)
     if json:
-        head = {"problem": found.name, "digest": found.digest, "kind": found.kind, "sound": sound, "trust": trust}
+        head: dict[str, Any] = {"problem": found.name, "digest": found.digest, "kind": found.kind, "trust": trust}
+        head |= {"sound": sound if sound is False or not only else None}
         document({**head, "checks": [_row(item) for item in checks]})
     else:
-        cells = [
-            ["ok" if item.ok else "wrong", item.name, item.outcome, item.stopped, one_line(item.detail, 160)]
-            for item in checks
-        ]
-        heads = ("", "check or attack", "outcome", "stopped by", "seen")
-        table(heads, cells, left=heads, less=("stopped by",))
-        say(*_mending(checks), "", f"{loud(trust)}{found.name}: {'sound' if sound else 'NOT sound'}")
+        _tables(checks)
+        word = "NOT sound" if not sound else f"nothing wrong in {len(checks)} rows" if only else "sound"
+        say(*_mending(checks), "", f"{loud(trust)}{found.name}: {word}")
     return 0 if sound else 1
+
+
+def _tables(checks: Sequence[Check]) -> None:
+    """What the problem was asked; then what it was attacked with, and where that stopped."""
+    plain = [item for item in checks if not item.stopped]
+    marks = {True: "ok", False: "wrong"}
+    heads: tuple[str, ...] = ("", "check", "seen")
+    table(heads, [[marks[item.ok], item.name, one_line(item.detail, SEEN)] for item in plain], left=heads)
+    tried = [item for item in checks if item.stopped]
+    cells = [[marks[item.ok], item.name, item.outcome, item.stopped, one_line(item.detail, SEEN)] for item in tried]
+    if cells:
+        heads = ("", "attack", "outcome", "stopped by", "seen")
+        say("")
+        table(heads, cells, left=heads)
 
 
 def _progress(done: int, count: int, name: str) -> None:
     """One line on a terminal, written over; nothing elsewhere."""
     if sys.stderr.isatty():
-        over = "\r\x1b[K"
-        line = f"{over}{done} of {count} tried: {one_line(name, 50)}" if done < count or not count else over
-        print(line, end="", file=sys.stderr, flush=True)
+        line = f"{done} of {count} tried: {one_line(name, 50)}" if count else one_line(name, 50)
+        print(f"\r\x1b[K{line if not count or done < count else ''}", end="", file=sys.stderr, flush=True)
 
 
 def _row(item: Check) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from kernelfactory.judge.check.interface import Interface, interface
 from kernelfactory.judge.check.rows import HEARD, Row, Target
 from kernelfactory.judge.check.sound import Sound
 from kernelfactory.judge.check.telling import told
-from kernelfactory.judge.check.trying import Range, Try, cures, row, skipped, words
+from kernelfactory.judge.check.trying import GAINED, Ask, Range, Try, row, skipped, words
 from kernelfactory.judge.check.yard import Check, Yard
 from kernelfactory.judge.produce import Refusal, artefact
 from kernelfactory.model import Answering, Evaluating, Files, KernelFactoryError, Problem, Produce, Verdict
@@ -30,10 +30,14 @@ __all__ = ["Check", "check_problem"]
 
 SEEDS = 2
 """Verdicts on the seed that make the yard; one more for what reports itself."""
+PAIRS = 3
+"""Of pairs, so many are run where nothing aims at time."""
+TIMED_BAR = 1.3
+"""A timed try that is clearly slower than this ends early: an attack that gains less is not worth its time."""
 SHORT_MEMORY = 512 << 20
-SHORT_SECONDS = 2.0
+SHORT_SECONDS, LONG_SECONDS = 2.0, 5.0
 SLOWER = 5
-"""A bomb gets so many times the seconds that the seed took, and at least SHORT_SECONDS."""
+"""A bomb gets so many times the seconds that the seed took, between SHORT_SECONDS and LONG_SECONDS."""
 
 T = TypeVar("T", Produce, Answering, Evaluating)
 
@@ -41,9 +45,12 @@ Progress = Callable[[int, int, str], None]
 """(rows done, rows in all, what was done last)."""
 
 
-def check_problem(problem: Problem, jail: Jail, progress: Progress | None = None) -> list[Check]:
-    """Every question and every attack, in order. A ruler that fails ends a row with ok False, never with an exception;
-    a seed that is not valid ends the check: there is nothing to measure the rest against."""
+def check_problem(
+    problem: Problem, jail: Jail, progress: Progress | None = None, only: Sequence[str] = ()
+) -> list[Check]:
+    """Every question and every attack, in order; with `only`, those in whose names one of its words is. A ruler that
+    fails ends a row with ok False, never with an exception; a seed that is not valid ends the check: there is nothing
+    to measure the rest against."""
     tell = progress or (lambda done, count, name: None)
     with tempfile.TemporaryDirectory(prefix="kf-check-") as scratch, ExitStack() as opened:
         try:
@@ -57,7 +64,7 @@ def check_problem(problem: Problem, jail: Jail, progress: Progress | None = None
             return found
         tell(0, 0, "the seed is valid")
         bench = Bench(judge, jail, Path(scratch), opened, verdicts)
-        return _once([*found, *bench.all(tell)])
+        return _once([*found, *bench.all(tell, only)])
 
 
 def _once(found: Sequence[Check]) -> list[Check]:
@@ -96,22 +103,25 @@ class Bench:
     opened: ExitStack
     verdicts: list[Verdict]
 
-    def all(self, tell: Progress) -> list[Check]:
+    def all(self, tell: Progress, only: Sequence[str]) -> list[Check]:
         problem = self.judge.problem
         sources = files.read_tree(os.path.join(problem.folder, "judge"), ["**"])
         scores = tuple(verdict.score for verdict in self.verdicts if verdict.score is not None)
         yard = Yard(problem.metric, problem.measure.timed, scores)
         seed, met = sound.editable(problem), interface(problem, sources)
-        asked = Sound(self.judge, self.jail, self.scratch, seed, sources, yard)
+        brief = self._asking(problem, self.jail)
+        asked = Sound(self.judge, brief, self.verdicts[0], self.jail, self.scratch, seed, sources, yard)
         asks = (*sound.questions(asked), *sound.intake(problem, met.file, self.scratch))
         work = [_question(each) for each in asks]
         met_row = Check("what attacks aim at", True, met.how, "gallery")
         target, heard = self._target(met, seed, sources)
-        at = Range(self.judge, self._short(), yard)
+        at = Range(lambda program: self.judge.screen(program, bar=TIMED_BAR), brief, self._short(), yard)
         self.opened.callback(at.close)
-        at.unchecked = self._unchecked(target, at)
+        at.wrong = self._wrong(target, at)
         work += [*heard, *self._attacks(target, at)]
-        return [met_row, *self._done(work, tell)]
+        wanted = [each for each in work if not only or any(word in each[0] for word in only)]
+        done = [met_row, *self._done(wanted, tell)]
+        return [*done, *_self_reported(done)] if problem.kind == "command" else done
 
     def _done(self, work: Sequence[Row], tell: Progress) -> list[Check]:
         """The rows, in order; a few at once, except where time is measured."""
@@ -123,10 +133,17 @@ class Bench:
                 tell(len(found), len(work), name)
         return found
 
-    def _short(self) -> Judge:
-        """A judge with limits that bombs reach soon."""
+    def _asking(self, problem: Problem, jail: Jail) -> Ask:
+        """A way to judge programs that does not wait to time them."""
+        if not problem.measure.timed:
+            judge = self.judge if problem is self.judge.problem and jail is self.jail else None
+            return (judge or self.opened.enter_context(Judge(problem, jail, scratch=self.scratch))).screen
+        return self.opened.enter_context(Judge(_untimed(problem), jail, scratch=self.scratch)).confirm
+
+    def _short(self) -> Ask:
+        """A way to judge with limits that bombs reach soon."""
         problem, took = self.judge.problem, max(verdict.seconds for verdict in self.verdicts)
-        limit = max(SHORT_SECONDS, SLOWER * took)
+        limit = min(max(SHORT_SECONDS, SLOWER * took), LONG_SECONDS)
 
         def shorter(table: T) -> T:
             return replace(table, seconds=min(table.seconds, limit), memory=min(table.memory, SHORT_MEMORY))
@@ -137,8 +154,7 @@ class Bench:
             answering=problem.answering and shorter(problem.answering),
             evaluating=problem.evaluating and shorter(problem.evaluating),
         )
-        tapped = Tapped(self.jail, patience=limit + 1)
-        return self.opened.enter_context(Judge(changed, tapped, scratch=self.scratch))
+        return self._asking(changed, Tapped(self.jail, patience=limit + 1))
 
     def _target(self, met: Interface, seed: Files, sources: Files) -> tuple[Target, list[Row]]:
         """The problem as its attackers see it, with the rows about its inputs."""
@@ -148,20 +164,21 @@ class Bench:
         if problem.kind == "command" and met.names:
             telling = told(self.judge, met, seed)
             target = Target(problem, met, seed, telling.varied, sources)
-            return target, [("the inputs are fresh", lambda: _fresh(problem, telling.repeated(), telling.words()))]
+            return target, [("the inputs are fresh", lambda: _fresh(telling.repeated(), telling.words()))]
         return Target(problem, met, seed, False, sources), []
 
     def _listened(self, met: Interface, seed: Files, sources: Files) -> tuple[Target, list[Row]]:
         problem, tapped = self.judge.problem, Tapped(self.jail)
         try:
-            with Judge(problem, tapped, scratch=self.scratch) as judge:
-                heard = listened(judge, tapped, seed)
+            with Judge(_untimed(problem), tapped, scratch=self.scratch) as judge:
+                screen = judge.screen if not problem.measure.timed else judge.confirm
+                heard = Listened(*listened(screen, judge.confirm, tapped, seed), problem.measure.separate)
         except JudgeFailed:  # told of elsewhere
             heard = Listened(Heard(), Heard(), Heard(), problem.measure.separate)
         target = Target(problem, met, seed, heard.first.varied, sources)
         detail = f"{len(heard.first.calls)} calls with arguments, {len(heard.confirmation.calls)} in a confirmation"
         return target, [
-            ("the inputs are fresh", lambda: _fresh(problem, heard.repeated(), detail)),
+            ("the inputs are fresh", lambda: _fresh(heard.repeated(), detail)),
             ("a table of known answers", lambda: self._by_heart(target, heard)),
         ]
 
@@ -172,25 +189,26 @@ class Bench:
         if text is None or not heard.first.is_data():
             return skipped(name, HEARD, "no inputs that a table could hold, or not one Python function")
         program = {**target.seed, target.interface.file: text}
-        at = Range(self.judge, self.judge, Yard(target.problem.metric, target.problem.measure.timed, self._scores()))
-        ask = self.judge.confirm if heard.separate else self.judge.screen
+        yard = Yard(target.problem.metric, target.problem.measure.timed, self._scores())
+        ask = self.judge.confirm if heard.separate else self._asking(target.problem, self.jail)
+        at = Range(ask, ask, ask, yard)
         try:
             came = at.ruled(Try(program, "wrong", "fresh inputs"), ask(program))
         finally:
             at.close()
-        return row(name, HEARD, cures(target.problem, advice.FRESH, name), [lambda: came])
+        return row(name, HEARD, advice.FRESH, [lambda: came])
 
     def _scores(self) -> tuple[float, ...]:
         return tuple(verdict.score for verdict in self.verdicts if verdict.score is not None)
 
-    def _unchecked(self, target: Target, at: Range) -> bool:
-        """Do answers that are off by one pass as the seed's do? Then wrong answers alone show nothing."""
+    def _wrong(self, target: Target, at: Range) -> float | None:
+        """What answers that are off by one score: where it is what the seed gets, wrong answers alone show nothing."""
         if target.interface.language != "python" or not target.interface.names or at.yard.timed:
-            return False
+            return None
         try:
             return rows.off_by_one(target, at)
-        except JudgeFailed:
-            return False
+        except JudgeFailed:  # told of elsewhere
+            return None
 
     def _attacks(self, target: Target, at: Range) -> Iterator[Row]:
         language, problem = target.interface.language, target.problem
@@ -213,10 +231,23 @@ class Bench:
         return verdict.score if verdict.verdict == "accepted" else None
 
 
-def _fresh(problem: Problem, why: str | None, detail: str) -> Check:
+def _untimed(problem: Problem) -> Problem:
+    """A timed problem whose time nobody takes seriously: a confirmation of a few pairs needs no slot of the machine."""
+    if not problem.measure.timed:
+        return problem
+    return replace(problem, measure=replace(problem.measure, timed=False, confirm=PAIRS, edges=None))
+
+
+def _fresh(why: str | None, detail: str) -> Check:
     name = "the inputs are fresh"
-    fix = cures(problem, advice.FRESH, "inputs that are known")[0]
-    return Check(name, why is None, why or detail, HEARD, fix="" if why is None else fix)
+    return Check(name, why is None, why or detail, HEARD, fix="" if why is None else advice.FRESH)
+
+
+def _self_reported(done: Sequence[Check]) -> list[Check]:
+    """For an evaluator of the author's own: what fools it, in one row."""
+    by = "; ".join(dict.fromkeys(check.name for check in done if check.outcome == GAINED))
+    why = f"self-reported: the evaluator can be fooled by: {by}"
+    return [Check("the evaluator cannot be fooled", False, why, "gallery", fix=advice.SHIM)] if by else []
 
 
 def _question(question: sound.Question) -> Row:

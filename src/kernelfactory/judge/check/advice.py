@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from kernelfactory.model import Problem
-
 LOADS = (
     "correct judge/ until the ruler's file loads by itself: it gets Python's standard library, its own folder and"
     " kernelfactory"
@@ -58,16 +56,10 @@ JAIL = "verdicts made without a working jail hold nothing in: install bubblewrap
 LIMITS = "set lower limits in problem.toml, for seconds, memory and sizes"
 
 
-def shim(by: str) -> str:
-    """For a self-reported problem that can be fooled."""
-    return (
-        f"self-reported: the evaluator can be fooled by: {by}; results stay self-reported. To have them judged, move "
-        'to kind = "function" with the import shim: [call] function = "MODULE" (the program\'s file without .py) and '
-        '[measure] evaluator = "FILE:evaluate", for a function evaluate(program_path) in judge/FILE.py; the evaluator '
-        "then calls the program in another process and never imports it"
-    )
-
-
-def fix(problem: Problem, cure: str, by: str) -> str:
-    """What to change when an attack gains: for a self-reported problem the way out, and what is wrong besides."""
-    return cure if problem.kind != "command" else f"{shim(by)}. Besides: {cure}"
+SHIM = (
+    'results stay self-reported, whatever you do within this kind. To have them judged, move to kind = "function"'
+    ' with the import shim: [call] function = "MODULE" (the program\'s file without .py) and [measure] evaluator ='
+    ' "FILE:evaluate", for a function evaluate(program_path) in judge/FILE.py; the evaluator then calls the '
+    "program in another process and never imports it"
+)
+"""For a self-reported problem that can be fooled."""

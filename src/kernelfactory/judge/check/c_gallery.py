@@ -29,6 +29,11 @@ class CAttack:
     cure: str
     bomb: bool = False
 
+    @property
+    def varied(self) -> bool:
+        """Does it need a process that is asked twice?"""
+        return self.wall == "fresh inputs"
+
 
 def c_attacks(interface: Interface, seed: bytes, forged: float, secret: str) -> Iterator[CAttack]:
     """All that fit the functions that are called. `secret`: a file of judge/ that nobody may read."""

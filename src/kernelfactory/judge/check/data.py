@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+LARGE = 256 << 10
+MANY = 8 << 20
+"""JSON larger than LARGE is changed as text, an artefact larger than MANY (bytes) not at all."""
 LEAVES = 6
 """Of an artefact's numbers, how many are changed one by one."""
 _NUMBER = re.compile(rb"(?<![\w.])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.])")
-MANY = 8 << 20
-"""Artefacts larger than this are not taken apart."""
 
 
 class _Runs:
@@ -48,37 +49,42 @@ def runs(code: str) -> tuple[bytes, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """The seed's artefact taken apart: `spell(numbers)` writes it anew."""
+    """The seed's artefact taken apart: `spell(numbers)` writes it anew, `one(where, number)` with one number changed.
+    `chosen`: the numbers that are tried one by one."""
 
     numbers: tuple[Any, ...]
-    spell: Callable[[list[Any]], bytes]
     chosen: tuple[int, ...]
+    spell: Callable[[list[Any]], bytes]
+    one: Callable[[int, Any], bytes]
 
     def all(self, change: Callable[[Any], Any]) -> bytes:
         return self.spell([change(number) for number in self.numbers])
 
-    def one(self, where: int, new: Any) -> bytes:
-        return self.spell([*self.numbers[:where], new, *self.numbers[where + 1 :]])
-
 
 def taken_apart(made: bytes) -> Artefact | None:
-    """An artefact of at least two numbers, as JSON or as text; None for any other."""
+    """An artefact of at least two numbers, as JSON or, where it is large or no JSON, as text; None for any other."""
     if len(made) > MANY:
         return None
     try:
-        value = json.loads(made)
+        value = json.loads(made) if len(made) <= LARGE else None
     except (ValueError, RecursionError):
+        value = None
+    if value is None:
         return _text(made)
     leaves = list(_leaves(value, ()))
     if len(leaves) < 2:
         return None
+    numbers = tuple(number for _, number in leaves)
 
-    def spell(numbers: list[Any]) -> bytes:
-        left = iter(numbers)
+    def spell(changed: list[Any]) -> bytes:
+        left = iter(changed)
         return _dumped(_rebuilt(value, left))
 
+    def one(where: int, new: Any) -> bytes:
+        return spell([*numbers[:where], new, *numbers[where + 1 :]])
+
     named = [at for at, (path, _) in enumerate(leaves) if path and isinstance(path[-1], str)]
-    return Artefact(tuple(number for _, number in leaves), spell, _spread(len(leaves), named))
+    return Artefact(numbers, _spread(len(leaves), named), spell, one)
 
 
 def _text(made: bytes) -> Artefact | None:
@@ -86,11 +92,19 @@ def _text(made: bytes) -> Artefact | None:
     if len(found) < 2:
         return None
 
-    def spell(numbers: list[Any]) -> bytes:
-        left = iter(numbers)
-        return _NUMBER.sub(lambda _: str(next(left)).encode(), made)
+    def spell(changed: list[Any]) -> bytes:
+        left = iter(changed)
+        return _NUMBER.sub(lambda _: _spelt(next(left)), made)
 
-    return Artefact(tuple(_read(each[0]) for each in found), spell, _spread(len(found), []))
+    def one(where: int, new: Any) -> bytes:
+        return made[: found[where].start()] + _spelt(new) + made[found[where].end() :]
+
+    return Artefact(tuple(_read(each[0]) for each in found), _spread(len(found), []), spell, one)
+
+
+def _spelt(number: Any) -> bytes:
+    """As JSON spells it, where that has a word for it."""
+    return json.dumps(number).encode()
 
 
 def _read(text: bytes) -> Any:
@@ -153,5 +167,5 @@ def parts(made: bytes) -> tuple[bytes, ...]:
         return whole
     if isinstance(value, list) and len(value) >= 4:
         half = len(value) // 2
-        whole += tuple(_dumped(piece) for piece in (value[:half], value[half:], value[::2], []))
+        whole += tuple(_dumped(piece) for piece in (value[:half], value[::2], []))
     return whole

@@ -25,7 +25,7 @@ Wall = Literal[
     "timing from outside",
     "-",
 ]
-Base = Literal["seed", "wrong", "known wrong", "leak"]
+Base = Literal["seed", "wrong", "known wrong", "stated", "leak"]
 Needs = Literal["", "call", "varied", "packages"]
 HOSTILE = Path(__file__).with_name("hostile.py")
 DIGITS = 100_000
@@ -39,7 +39,8 @@ CODE = (
 @dataclass(frozen=True, slots=True)
 class Attack:
     """`act` is tried with each of `variants` (what is added to its aim), before the seed's own answers, or wrong ones
-    ("wrong": it gains when these pass as the seed's do; "known wrong": when these are better than the seed's).
+    ("wrong": it gains when these pass as the seed's do; "known wrong": when they are better than the seed's, if only so
+    that a person must look; "stated": when they are better).
     `wall`: what it meets. `bomb`: on short limits. `needs`: that something is called, that the inputs vary."""
 
     name: str
@@ -66,11 +67,12 @@ def attacks(forged: float) -> list[Attack]:
         ("constant answers", "constant", known, "ruler", advice.UNCHECKED, _values(0, 1, "", [], True)),
         ("the input as the answer", "echo", known, "ruler", advice.UNCHECKED),
         ("answers that are off by one", "off by one", known, "ruler", advice.UNCHECKED),
-        ("a better number in the answer", "one number", known, "ruler", advice.REPORTED, stated),
+        ("a better number in the answer", "one number", "stated", "ruler", advice.REPORTED, stated),
         ("answers that are not finite", "nan", "wrong", "parser", advice.FINITE, nans),
         ("answers equal to everything", "liar", wrong, "parser", inside),
         ("the first answer for ever", "first for ever", wrong, "fresh inputs", advice.EACH, ({},), False, "varied"),
         ("one answer for each shape", "by shape", wrong, "fresh inputs", advice.EACH, ({},), False, "varied"),
+        ("every second answer wrong", "second wrong", wrong, "ruler", advice.EACH, ({},), False, "varied"),
         ("answers remembered", "remembered", "seed", "fresh inputs", advice.TIMED),
         ("dice that show one side", "dice", wrong, "separate process", inside, ({},), False, "varied"),
         ("an answer made when looked at", "lazy", "seed", "timing from outside", advice.TIMED),
@@ -105,6 +107,8 @@ def attacks(forged: float) -> list[Attack]:
         ("an endless loop on loading", "endless", "seed", "limits", advice.LIMITS, ({},), True),
         ("an endless call", "endless call", "seed", "limits", advice.LIMITS, ({},), True),
         ("memory without end", "memory", "seed", "limits", advice.LIMITS, ({},), True),
+        ("memory without end in a call", "memory call", "seed", "limits", advice.LIMITS, ({},), True),
+        ("processes without end in a call", "forks call", "seed", "limits", advice.LIMITS, ({},), True),
         ("output without end", "flood", "seed", "limits", advice.LIMITS, ({},), True),
         ("processes without end", "forks", "seed", "limits", advice.LIMITS, ({},), True),
         ("threads without end", "threads", "seed", "limits", advice.LIMITS, ({},), True),

@@ -243,6 +243,12 @@ def spin_afterwards(call: Call) -> Any:
     return call.honest()
 
 
+def second_wrong(call: Call) -> Any:
+    """Right, wrong, right, wrong …"""
+    call.seen["calls"] = call.seen.get("calls", 0) + 1
+    return call.wrong() if call.seen["calls"] % 2 == 0 else call.honest()
+
+
 def second_exits(call: Call) -> Any:
     if call.seen.setdefault("calls", 0):
         os._exit(0)
@@ -353,6 +359,8 @@ def swap_checks(call: Call) -> Any:
             if callable(value) and getattr(value, "__module__", "") == names.get("__name__"):
                 if any(word in name.lower() for word in CHECKS):
                     names[name] = lambda *_, **__: True
+                    with contextlib.suppress(AttributeError, ValueError):
+                        value.__code__ = names[name].__code__  # also where it was looked up already
                 if "reference" in name.lower() or "expected" in name.lower():
                     names[name] = lambda *_, **__: answer
     return answer
@@ -569,7 +577,7 @@ def forks(_: Any) -> Any:
             os._exit(0)
 
 
-def threads(_: Any) -> Any:
+def threads(_: Any) -> None:
     for _ in range(5000):
         threading.Thread(target=time.sleep, args=(300,), daemon=True).start()
 
@@ -592,6 +600,7 @@ AT_CALL: dict[str, Callable[[Call], Any]] = {
     "system exit in call": lambda call: sys.exit(0),
     "interrupt in call": lambda call: (_ for _ in ()).throw(KeyboardInterrupt()),
     "second exits": second_exits,
+    "second wrong": second_wrong,
     "huge": lambda call: "x" * call.aim["value"],
     "nested": nested,
     "digits": lambda call: 10 ** call.aim["value"],
@@ -605,9 +614,7 @@ AT_CALL: dict[str, Callable[[Call], Any]] = {
     "ahead": lambda call: forge_everywhere(call.aim) or call.wrong(),
     "endless call": endless,
     "memory call": memory,
-    "flood call": flood,
     "forks call": lambda call: forks(call) or call.honest(),
-    "threads call": lambda call: threads(call) or call.honest(),
 }
 """What happens when somebody calls the candidate. An act that is not here: its own answer, or a wrong one."""
 

@@ -6,16 +6,16 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from kernelfactory import process
 from kernelfactory.jail import Jail, Launch, Spec
-from kernelfactory.judge import Judge
 from kernelfactory.judge.check.interface import Interface
+from kernelfactory.judge.check.trying import Ask
 from kernelfactory.judge.inside.kfworker import FRAME, Payload, decode, loads
-from kernelfactory.model import Files, Problem, Trust, Verdict
+from kernelfactory.model import Files, Problem, Trust
 from kernelfactory.process import Child, Finished, Options
 
 MANY = 4
@@ -28,27 +28,27 @@ SMALL = 64 << 10
 @dataclass(slots=True)
 class Heard:
     """Of one judging: each different call by its digest, with what was asked and answered where that is small; and what
-    each function answered.
+    each function of one process answered.
     `data`: was an argument more than a number or a word?"""
 
     calls: dict[bytes, tuple[bytes, bytes] | None] = field(default_factory=dict)
     answers: dict[str, set[bytes]] = field(default_factory=dict)
     data: bool = False
 
-    def keep(self, asked: bytes, answer: bytes) -> None:
-        """Remember a call that had arguments."""
+    def keep(self, process: int, asked: bytes, answer: bytes) -> None:
+        """Remember a call that had arguments, of one process."""
         text, _ = FRAME.unpack_from(asked)
         request = json.loads(asked[FRAME.size : FRAME.size + text])
         values = [*request.get("args", ()), *(value for _, value in request.get("kwargs", {}).get("d", ()))]
         if values:
             small = len(asked) + len(answer) <= SMALL
             self.calls[_digest(asked)] = (asked, answer) if small else None
-            self.answers.setdefault(f"{request.get('of')} {request.get('name')}", set()).add(_digest(answer))
+            self.answers.setdefault(f"{process} {request.get('of')} {request.get('name')}", set()).add(_digest(answer))
             self.data = self.data or any(isinstance(value, list | dict) and "h" not in value for value in values)
 
     @property
     def varied(self) -> bool:
-        """Was there a function with inputs that have different answers?"""
+        """Was one process asked for different answers of the same function?"""
         return any(len(answers) > 1 for answers in self.answers.values())
 
     def is_data(self) -> bool:
@@ -78,7 +78,7 @@ class Listener:
         read = self._child.read(size, seconds if self._patience is None else min(seconds, self._patience))
         self._answer += read
         if self._heard is not None and self._asked and len(self._answer) > FRAME.size:
-            self._heard.keep(self._asked, self._answer)
+            self._heard.keep(self._child.pid, self._asked, self._answer)
         return read
 
     def __getattr__(self, name: str) -> Any:
@@ -140,14 +140,13 @@ class Listened:
         return None
 
 
-def listened(judge: Judge, tapped: Tapped, seed: Files) -> Listened:
-    """Judge the seed three times, listening."""
+def listened(screen: Ask, confirm: Ask, tapped: Tapped, seed: Files) -> tuple[Heard, Heard, Heard]:
+    """Judge the seed three times, listening: two screenings and a confirmation."""
     kept = []
-    asks: tuple[Callable[[Files], Verdict], ...] = (judge.screen, judge.screen, judge.confirm)
-    for ask in asks:
+    for ask in (screen, screen, confirm):
         kept.append(tapped.fresh())
         ask(seed)
-    return Listened(kept[0], kept[1], kept[2], judge.problem.measure.separate)
+    return kept[0], kept[1], kept[2]
 
 
 def by_heart(problem: Problem, interface: Interface, heard: Sequence[Heard]) -> bytes | None:

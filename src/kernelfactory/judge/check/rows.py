@@ -15,7 +15,18 @@ from kernelfactory.judge.check import advice, data, gallery
 from kernelfactory.judge.check.c_gallery import c_attacks
 from kernelfactory.judge.check.gallery import CODE, Attack, candidate, shadows
 from kernelfactory.judge.check.interface import Interface
-from kernelfactory.judge.check.trying import GAINED, HARMLESS, Came, Range, Try, cures, row, skipped, words
+from kernelfactory.judge.check.trying import (
+    GAINED,
+    HARMLESS,
+    HONEST,
+    TIMING,
+    Came,
+    Range,
+    Try,
+    row,
+    skipped,
+    words,
+)
 from kernelfactory.judge.check.yard import Check, shown
 from kernelfactory.judge.inside.kfworker import FRAME
 from kernelfactory.judge.produce import graft
@@ -23,6 +34,7 @@ from kernelfactory.judge.worker import ENV
 from kernelfactory.model import Files, Problem
 
 Row = tuple[str, Callable[[], Check]]
+SAME = "no process is asked twice for different answers: its first answer is the right one"
 PYTHON, C, DATA, HEARD = "python", "c", "data", "inputs"
 _ENV = (
     *ENV,
@@ -85,25 +97,25 @@ def _why_not(target: Target, attack: Attack) -> str:
         return ""
     if target.varied is None:
         return "it could not be seen how the program is called"
-    return "every call gets the same input: its first answer is the right one"
+    return SAME
 
 
 def _attacked(target: Target, at: Range, attack: Attack, forged: float) -> Check:
-    tries = [
-        _trying(target, at, attack, {**variant, **_late(target, variant, forged)}, forged)
-        for variant in attack.variants
-    ]
-    fixes = cures(target.problem, attack.cure, attack.name)
+    tries = [_trying(target, at, attack, {**variant, **_late(target, variant, forged)}) for variant in attack.variants]
     if attack.act == "nan":
         tries = [_unless_passing(target, at, one, variant) for one, variant in zip(tries, attack.variants, strict=True)]
-    found = row(attack.name, PYTHON, fixes, tries)
+    found = row(attack.name, PYTHON, attack.cure, tries)
+    return _held(attack, at, found)
+
+
+def _held(attack: Attack, at: Range, found: Check) -> Check:
+    """What a verdict cannot show: did it reach the machine's network, does it live on?"""
+    broke_out = ""
     if attack.act == "dial" and at.called():
-        return replace(
-            found, ok=False, outcome=GAINED, stopped="-", detail="it reached a port of this machine", fix=fixes[0]
-        )
+        broke_out = "it reached a port of this machine"
     if attack.act == "daemon" and at.left():
-        return replace(found, ok=False, outcome=GAINED, stopped="-", detail="it lives on", fix=fixes[0])
-    return found
+        broke_out = "it lives on"
+    return found if not broke_out else Check(attack.name, False, broke_out, PYTHON, GAINED, "-", attack.cure)
 
 
 def _late(target: Target, variant: Mapping[str, Any], forged: float) -> dict[str, Any]:
@@ -124,21 +136,31 @@ def _documents(target: Target, forged: float) -> list[bytes]:
     return [FRAME.pack(len(text), 0) + text]
 
 
-def _trying(target: Target, at: Range, attack: Attack, variant: Mapping[str, Any], forged: float) -> Callable[[], Came]:
+def _trying(target: Target, at: Range, attack: Attack, variant: Mapping[str, Any]) -> Callable[[], Came]:
     def attempt() -> Came:
-        aim = {**target.aim(at, attack, forged), **variant}
-        text = candidate(target.interface, target.seed[target.interface.file], aim)
-        files = {**target.seed, target.interface.file: text}
-        timing = attack.wall == "timing from outside" and not at.yard.timed
-        return at.tried(Try(files, attack.base, "separate process" if timing else attack.wall), attack.bomb)
+        return at.tried(Try(_program(target, at, attack, variant), attack.base, _wall(target, at, attack)), attack.bomb)
 
     return attempt
 
 
-def off_by_one(target: Target, at: Range) -> bool:
-    """Do answers that are off by one get what the seed gets?"""
+def _wall(target: Target, at: Range, attack: Attack) -> gallery.Wall:
+    """What an attack meets in this problem. An evaluator of the author's own may have none of our walls."""
+    if target.problem.kind == "command":
+        return "-" if attack.wall in (TIMING, "separate process", "fresh inputs", "ruler") else attack.wall
+    return "separate process" if attack.wall == TIMING and not at.yard.timed else attack.wall
+
+
+def off_by_one(target: Target, at: Range) -> float | None:
+    """What answers that are off by one score; None where they are refused."""
     plain = Attack("", "off by one", "wrong", "ruler", "")
-    return _trying(target, at, plain, {}, at.yard.forged())().gains
+    verdict = at.brief(_program(target, at, plain, {}))
+    return verdict.score if verdict.verdict == "accepted" else None
+
+
+def _program(target: Target, at: Range, attack: Attack, variant: Mapping[str, Any]) -> dict[str, bytes]:
+    aim = {**target.aim(at, attack, at.yard.forged()), **variant}
+    text = candidate(target.interface, target.seed[target.interface.file], aim)
+    return {**target.seed, target.interface.file: text}
 
 
 def _unless_passing(
@@ -151,7 +173,7 @@ def _unless_passing(
         if not came.gains or variant["where"] is None:
             return came
         plain = Attack("", "one number", "wrong", "ruler", "")
-        other = _trying(target, at, plain, {"where": variant["where"], "value": 10**9}, at.yard.forged())()
+        other = _trying(target, at, plain, {"where": variant["where"], "value": 10**9})()
         return replace(came, gains=False, outcome=HARMLESS, stopped="ruler") if other.gains else came
 
     return control
@@ -160,10 +182,10 @@ def _unless_passing(
 def _shadowed(target: Target, at: Range, forged: float) -> Check:
     aim = {**target.aim(at, None, forged), "names": ()}
     planted = {**target.seed, **shadows(target.problem, target.interface, aim)}
-    name, fixes = "files that act by themselves", cures(target.problem, advice.GLOBS, "files that act by themselves")
+    name = "files that act by themselves"
     kept = graft(target.problem, planted).keys() - target.problem.seed.keys()
     wall: gallery.Wall = "separate process" if kept else "intake"
-    found = row(name, PYTHON, fixes, [lambda: at.tried(Try(planted, "seed", wall))])
+    found = row(name, PYTHON, advice.GLOBS, [lambda: at.tried(Try(planted, "seed", wall))])
     said = f"; {len(kept)} of {len(planted) - len(target.seed)} files were taken" if kept else "; none was taken"
     return replace(found, detail=found.detail + said)
 
@@ -176,10 +198,12 @@ def c_rows(target: Target, at: Range) -> Iterator[Row]:
     file = target.interface.file
     secret = os.path.join(target.problem.folder, "judge", next(iter(target.judge), ""))
     for attack in c_attacks(target.interface, target.seed[file], at.yard.forged(), secret):
+        if attack.varied and not target.varied:
+            yield attack.name, partial(skipped, attack.name, C, SAME)
+            continue
         one = Try({**target.seed, file: attack.text}, attack.base, attack.wall)
-        fixes = cures(target.problem, attack.cure, attack.name)
         tries = [partial(at.tried, one, attack.bomb)]
-        yield attack.name, partial(row, attack.name, C, fixes, tries)
+        yield attack.name, partial(row, attack.name, C, attack.cure, tries)
 
 
 # ── data ─────────────────────────────────────────────────────────────────────────────────────────
@@ -193,49 +217,48 @@ def data_rows(target: Target, at: Range, made: bytes, weigh: Weigh) -> Iterator[
     forged = at.yard.forged()
     code = CODE.replace("DOCUMENTS", repr(_documents(target, forged)))
     bad, unchecked, stated = advice.EVALUATES, advice.UNCHECKED, advice.REPORTED
-    yield _data_row(target, at, "code in the artefact", bad, weigh, [*data.runs(code)])
-    yield _data_row(target, at, "half of the artefact, or two", unchecked, weigh, [*data.parts(made)])
+    yield _data_row(at, "code in the artefact", bad, weigh, [*data.runs(code)])
+    yield _data_row(at, "half of the artefact, or two", unchecked, weigh, [*data.parts(made)], held=True)
     apart = data.taken_apart(made)
     if apart is None:
         for name in ("every number one more", "a better number in the artefact", "numbers that are not finite"):
             why = "the artefact is no JSON or text of at least two numbers"
             yield name, partial(skipped, name, DATA, why)
         return
-    yield _data_row(target, at, "every number one more", unchecked, weigh, [apart.all(data.plus_one)])
+    yield _data_row(at, "every number one more", unchecked, weigh, [apart.all(data.plus_one)])
     name = "a better number in the artefact"
-    yield name, lambda: _followed(target, at, apart, weigh, cures(target.problem, stated, name))
+    yield name, lambda: _followed(target, at, apart, weigh, stated)
     name_nan = "numbers that are not finite"
-    yield name_nan, lambda: _not_finite(target, at, apart, weigh, cures(target.problem, advice.FINITE, name_nan))
+    yield name_nan, lambda: _not_finite(target, at, apart, weigh, advice.FINITE)
 
 
-def _data_row(target: Target, at: Range, name: str, cure: str, weigh: Weigh, contents: list[bytes]) -> Row:
-    tries = [partial(_came, at, weigh, content) for content in contents]
-    return name, lambda: row(name, DATA, cures(target.problem, cure, name), tries)
+def _data_row(at: Range, name: str, cure: str, weigh: Weigh, contents: list[bytes], *, held: bool = False) -> Row:
+    tries = [partial(_came, at, weigh, content, held) for content in contents]
+    return name, lambda: row(name, DATA, cure, tries)
 
 
-def _came(at: Range, weigh: Weigh, content: bytes) -> Came:
-    return _weighed(at, weigh, content)[0]
+def _came(at: Range, weigh: Weigh, content: bytes, held: bool = False) -> Came:
+    return _weighed(at, weigh, content, held)[0]
 
 
-def _weighed(at: Range, weigh: Weigh, content: bytes) -> tuple[Came, float | None]:
+def _weighed(at: Range, weigh: Weigh, content: bytes, held: bool = False) -> tuple[Came, float | None]:
+    """What comes of data, and its score. `held`: what cannot be right gains too when only a person would notice."""
     try:
         score = weigh(content)
     except JudgeFailed as failed:
         return Came("ruler fails", words(failed), "-", fault=True), None
     if score is None:
         return Came("rejected", f"the ruler refuses {_start(content)}", "parser"), None
-    gains = at.yard.gained(score) and not at.yard.metric.beyond_possible(score)
-    came = Came(
-        GAINED if gains else "honest score", f"{_start(content)} gets {shown(score)}", "-" if gains else "ruler"
-    )
-    return replace(came, gains=gains), score
+    gains = at.yard.gained(score) and (held or not at.yard.metric.beyond_possible(score))
+    said = f"{_start(content)} gets {shown(score)}"
+    return Came(GAINED, said, "-", gains=True) if gains else Came(HONEST, said, "ruler"), score
 
 
 def _start(content: bytes) -> str:
     return ascii(content[:24].decode("utf-8", "replace")) + ("…" if len(content) > 24 else "")
 
 
-def _followed(target: Target, at: Range, apart: data.Artefact, weigh: Weigh, fixes: tuple[str, str]) -> Check:
+def _followed(target: Target, at: Range, apart: data.Artefact, weigh: Weigh, cure: str) -> Check:
     """Does the score follow a number that is written in? One better score alone may be an honest change."""
     values = (0, -1, at.yard.forged(), 10**6 + 7, -(10**6) - 7)
 
@@ -250,10 +273,10 @@ def _followed(target: Target, at: Range, apart: data.Artefact, weigh: Weigh, fix
             return Came(GAINED, f"number {where + 1} of {len(apart.numbers)} sets the score", "-", gains=True)
         return Came("rejected or no better", f"{len(values)} values for each of some numbers", "ruler")
 
-    return row("a better number in the artefact", DATA, fixes, [partial(leaf, where) for where in apart.chosen])
+    return row("a better number in the artefact", DATA, cure, [partial(leaf, where) for where in apart.chosen])
 
 
-def _not_finite(target: Target, at: Range, apart: data.Artefact, weigh: Weigh, fixes: tuple[str, str]) -> Check:
+def _not_finite(target: Target, at: Range, apart: data.Artefact, weigh: Weigh, cure: str) -> Check:
     """NaN in place of all numbers, and of single ones for which another wrong number is refused."""
 
     def everywhere(value: float) -> Came:
@@ -271,4 +294,4 @@ def _not_finite(target: Target, at: Range, apart: data.Artefact, weigh: Weigh, f
 
     tries = [partial(everywhere, value) for value in data.NOT_FINITE]
     tries += [partial(single, where, math.nan) for where in apart.chosen]
-    return row("numbers that are not finite", DATA, fixes, tries)
+    return row("numbers that are not finite", DATA, cure, tries)

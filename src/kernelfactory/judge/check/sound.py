@@ -15,6 +15,7 @@ from kernelfactory.jail import Jail
 from kernelfactory.judge import Judge
 from kernelfactory.judge.check import advice, data
 from kernelfactory.judge.check.interface import loaded_dice
+from kernelfactory.judge.check.trying import Ask
 from kernelfactory.judge.check.yard import Yard, seen, shown
 from kernelfactory.model import BadIntake, Files, Problem, Produce, Verdict
 from kernelfactory.problem import NEVER_TAKEN, is_editable
@@ -63,9 +64,12 @@ Question = tuple[str, Callable[[], Answer], str]
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """What the questions are asked of."""
+    """What the questions are asked of. `ask`: where time is no matter. `verdict`: the first on
+    the seed."""
 
     judge: Judge
+    ask: Ask
+    verdict: Verdict
     jail: Jail
     scratch: Path
     seed: Files
@@ -83,14 +87,14 @@ def questions(asked: Sound) -> Iterator[Question]:
     judge, seed = asked.judge, asked.seed
     problem = judge.problem
     if problem.measure.timed:
-        yield "the seed is no faster than itself", lambda: _even(judge, seed), advice.TIMED
+        yield "the seed is no faster than itself", lambda: _even(asked), advice.TIMED
     else:
         yield "its verdict repeats", lambda: _repeats(judge, seed), advice.REPEATS
     yield "the confirmation accepts it", lambda: accepted(judge.confirm(seed)), advice.SEED
     yield "the ruler is the same in another process", lambda: _same_ruler(asked), advice.RULER
     for name, candidate in _broken(seed).items():
-        yield name, lambda it=candidate: _refused(asked, judge.screen(it)), advice.UNCHECKED  # type: ignore[misc]
-    yield "other files change nothing", lambda: _strays(judge, seed), advice.GLOBS
+        yield name, lambda it=candidate: _refused(asked, asked.ask(it)), advice.UNCHECKED  # type: ignore[misc]
+    yield "other files change nothing", lambda: _strays(asked), advice.GLOBS
     yield "no editable file acts at start-up", lambda: _globs(problem), advice.GLOBS
     if problem.kind != "function":
         yield "the inputs are not seeded by a constant", lambda: _dice(asked.sources), advice.FRESH
@@ -133,19 +137,18 @@ def _repeats(judge: Judge, seed: Files) -> Answer:
     return same[0] == same[1], f"{shown(first.score)} and {shown(second.score)}"
 
 
-def _even(judge: Judge, seed: Files) -> Answer:
-    """Luck shows a difference now and then; twice in the same direction is no luck."""
-    duel = judge.duel(seed, seed)
-    if duel.better or duel.worse:
-        again = judge.duel(seed, seed)
-        return not ((duel.better and again.better) or (duel.worse and again.worse)), _ratio(
-            again.ratio, again.low, again.high
-        )
-    return True, _ratio(duel.ratio, duel.low, duel.high)
+def _even(asked: Sound) -> Answer:
+    """The seed is timed against itself. Luck shows a difference now and then; twice in one direction is no luck."""
+    sides = [_side(asked.verdict)]
+    again = asked.judge.screen(asked.seed) if sides[0] else asked.verdict
+    low, high = again.interval or (0.0, 0.0)
+    return not sides[0] or _side(again) != sides[0], f"{shown(again.score)} times as fast ({low:.3f} to {high:.3f})"
 
 
-def _ratio(ratio: float, low: float, high: float) -> str:
-    return f"{ratio:.3f} times as fast ({low:.3f} to {high:.3f})"
+def _side(verdict: Verdict) -> int:
+    """Is it shown to be faster (1), slower (-1), or neither?"""
+    low, high = verdict.interval or (0.0, 0.0)
+    return (low > 1.0) - (high < 1.0)
 
 
 def _same_ruler(asked: Sound) -> Answer:
@@ -154,13 +157,14 @@ def _same_ruler(asked: Sound) -> Answer:
         return its == mine, f"{mine.digest[:19]}… and {its.digest[:19]}…"
 
 
-def _strays(judge: Judge, seed: Files) -> Answer:
+def _strays(asked: Sound) -> Answer:
     """Files that no glob names, beside the seed's and in place of its own."""
+    judge, seed = asked.judge, asked.seed
     fixed = {name: b"raise SystemExit(1)\n" for name in judge.problem.seed if name not in seed}
     strays = {
         name: b"x" for name in (".kf-stray", "kf_stray/problem.toml") if not is_editable(name, judge.problem.editable)
     }
-    verdict, expected = judge.screen({**seed, **fixed, **strays}), judge.screen(seed)
+    verdict, expected = asked.ask({**seed, **fixed, **strays}), asked.ask(seed)
     same = verdict.tree == expected.tree and (judge.problem.measure.timed or verdict.score == expected.score)
     return same, f"{len(fixed) + len(strays)} files outside `editable` were dropped" if same else "the verdict changed"
 

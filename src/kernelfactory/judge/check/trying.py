@@ -6,20 +6,21 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
-from kernelfactory.judge import Judge, JudgeFailed
+from kernelfactory.judge import JudgeFailed
 from kernelfactory.judge.check import advice
 from kernelfactory.judge.check.gallery import Base, Wall
 from kernelfactory.judge.check.yard import Check, Yard, seen
 from kernelfactory.model import Files, Verdict
 
-TIMED_BAR = 1.3
-"""A timed try that is clearly slower than this ends early: an attack that gains less is not worth its time."""
-HONEST, HARMLESS, REJECTED, GAINED, SKIPPED = "honest score", "harmless", "rejected", "GAINS", "skipped"
+Ask = Callable[[Files], Verdict]
+"""A way to have a program judged."""
+TIMING: Wall = "timing from outside"
+HONEST, NO_BETTER, HARMLESS = "honest score", "no better", "harmless"
+REJECTED, GAINED, SKIPPED = "rejected", "GAINS", "skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,13 @@ class Came:
 
 
 class Range:
-    """Where attacks are tried: a judge, one with short limits for bombs, and the yard. `unchecked`: wrong answers pass
-    as the seed's do, so that only a better score is a gain. Thread-safe."""
+    """Where attacks are tried: `timing` for what aims at time, `brief` for all else, `short` with short limits for
+    bombs, and the yard. `wrong`: what answers that are off by one score, where they score at all. Thread-safe."""
 
-    def __init__(self, judge: Judge, short: Judge, yard: Yard, *, unchecked: bool = False) -> None:
-        self.judge = judge
-        self.short = short
+    def __init__(self, timing: Ask, brief: Ask, short: Ask, yard: Yard) -> None:
+        self.timing, self.brief, self.short = timing, brief, short
         self.yard = yard
-        self.unchecked = unchecked
+        self.wrong: float | None = None
         self.token = f"kf-check-{secrets.token_hex(8)}"
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
@@ -75,10 +75,10 @@ class Range:
 
     def tried(self, one: Try, bomb: bool = False) -> Came:
         """Have it judged. Where it seems to gain, twice: luck is no gain."""
-        judge = self.short if bomb else self.judge
+        ask = self.short if bomb else self.timing if one.wall == TIMING else self.brief
         try:
-            found = self.ruled(one, judge.screen(one.files, bar=TIMED_BAR if self.yard.timed else None))
-            return self.ruled(one, judge.screen(one.files)) if found.gains else found
+            found = self.ruled(one, ask(one.files))
+            return self.ruled(one, ask(one.files)) if found.gains else found
         except JudgeFailed as failed:
             return Came("ruler fails", words(failed), "-", fault=True)
 
@@ -89,12 +89,16 @@ class Range:
         return came(one, verdict)
 
     def _gains(self, one: Try, verdict: Verdict) -> bool:
+        if verdict.verdict == "quarantined":
+            return one.base == "known wrong"  # the ruler let it pass
         if verdict.verdict != "accepted" or verdict.score is None:
             return _leaks(verdict) or (one.base == "leak" and verdict.reason_code == "crashed")
-        level = self.yard.level(verdict.score) and not self.unchecked
-        if one.base == "wrong" or (one.base == "known wrong" and self.yard.timed):
-            return level or self.yard.gained(verdict.score, verdict.interval)
-        return self.yard.gained(verdict.score, verdict.interval)
+        gained = self.yard.gained(verdict.score, verdict.interval)
+        if one.base in ("seed", "leak", "stated") or (one.base == "known wrong" and not self.yard.timed):
+            return gained
+        if self.wrong is None or not self.yard.level(self.wrong):
+            return gained or self.yard.level(verdict.score)
+        return gained and self.yard.metric.better(verdict.score, self.wrong)
 
 
 def came(one: Try, verdict: Verdict) -> Came:
@@ -102,11 +106,11 @@ def came(one: Try, verdict: Verdict) -> Came:
     if verdict.verdict == "quarantined":
         return Came("held", f"{seen(verdict)}: a person must look", "impossible")
     if verdict.verdict == "accepted":
-        return Came(HONEST, seen(verdict), one.wall)
+        return Came(HONEST if one.base in ("seed", "leak") else NO_BETTER, seen(verdict), one.wall)
     code = verdict.reason_code or ""
     stopped = {"timeout": "limits", "over_limit": "limits", "forged": "parser", "malformed": "parser"}.get(code)
     stopped = stopped or (one.wall if one.wall != "limits" or code == "crashed" else "ruler")
-    return Came(f"{REJECTED} {code}", seen(verdict), stopped)
+    return Came(f"{REJECTED}: {code}", verdict.reason or "", stopped)
 
 
 def _leaks(verdict: Verdict) -> bool:
@@ -129,9 +133,9 @@ def _carries(token: str) -> bool:
     return False
 
 
-def row(name: str, group: str, cures: tuple[str, str], tries: Iterable[Callable[[], Came]]) -> Check:
-    """The row of an attack: of its tries the first that gains or makes the ruler fail, else the first. `cures`: what to
-    do when it gains, and about a ruler that fails."""
+def row(name: str, group: str, cure: str, tries: Iterable[Callable[[], Came]]) -> Check:
+    """The row of an attack: of its tries the first that gains or makes the ruler fail, else the one nearest to a gain.
+    `cure`: what to do when it gains."""
     found: list[Came] = []
     for attempt in tries:
         found.append(attempt())
@@ -141,23 +145,15 @@ def row(name: str, group: str, cures: tuple[str, str], tries: Iterable[Callable[
         return Check(name, True, "nothing to try", group, SKIPPED, "-")
     last = found[-1] if found[-1].gains or found[-1].fault else _plainest(found)
     ok = not (last.gains or last.fault)
-    fix = "" if ok else cures[0] if last.gains else cures[1]
+    fix = "" if ok else cure if last.gains else advice.FAULT
     several = f" ({len(found)} variants)" if ok and len(found) > 1 else ""
     return Check(name, ok, last.detail + several, group, last.outcome, last.stopped, fix)
 
 
 def _plainest(found: list[Came]) -> Came:
     """Of several that gained nothing the one nearest to a gain: an honest score before a rejection."""
-    return next((came for came in found if came.outcome == HONEST), found[0])
+    return next((came for came in found if came.outcome in (HONEST, NO_BETTER)), found[0])
 
 
 def skipped(name: str, group: str, why: str) -> Check:
     return Check(name, True, why, group, SKIPPED, "-")
-
-
-def cures(problem: Any, cure: str, by: str) -> tuple[str, str]:
-    return advice.fix(problem, cure, by), advice.FAULT
-
-
-def grafted(seed: Files, changed: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {**seed, **changed}
