@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kernelfactory import problem as problems
+from kernelfactory.jail import Unprotected
 from kernelfactory.judge.check import Check, check_problem
 from kernelfactory.judge.check.rows import PYTHON
 from kernelfactory.model import Problem
@@ -83,8 +84,8 @@ def test_a_defect_is_found(make_problem: Any, jail: Any, text: str, name: str) -
 
 FAULTS = [
     ("def measure(a, rng, n):\n    raise KeyError('x')", "KeyError"),
-    ("def measure(a, rng, n):\n    return Measured(float('nan'))", "ValueError"),
-    ("def measure(a, rng, n):\n    return 'garbage'", "AttributeError"),
+    ("def measure(a, rng, n):\n    return Measured(float('nan'))", "must be a finite number"),
+    ("def measure(a, rng, n):\n    return 'garbage'", "must answer with a Measured"),
     ("def measure(a, rng, n):\n    os._exit(3)", "failed"),
     ("def measure(a, rng, n):\n    time.sleep(99)", "fails on the seed too"),
 ]
@@ -191,6 +192,33 @@ def test_what_does_not_fit_is_named_and_says_why(make_problem: Any, jail: Any) -
     found = checked(make_problem("tiny_number"), jail)
     skipped = found["the gallery for Python"]
     assert skipped.outcome == "skipped" and "number.txt is data" in skipped.detail
+
+
+def test_without_a_jail_what_it_would_hold_gains_and_bombs_stay_away(make_problem: Any) -> None:
+    names = ("reading judge/", "the network", "a daemon", "without end", "endless")
+    found = checked(make_problem("tiny_swaps"), Unprotected(), *names)
+    assert {check.name for check in wrong(found)} == {"reading judge/ and /proc", "the network"}
+    bombs = [check for name, check in found.items() if "without end" in name or "a daemon" in name]
+    assert len(bombs) == 7 and {check.outcome for check in bombs} == {"skipped"}
+
+
+def test_a_daemon_that_gets_away_is_seen_and_ended(make_problem: Any, jail: Any) -> None:
+    """The fault: a jail that holds no daemon, and says that it does."""
+
+    class Leaking(Unprotected):
+        holds = True
+
+    name = "a daemon that holds the pipes"
+    found = checked(make_problem("tiny_swaps"), Leaking(), name)[name]
+    assert not found.ok and found.detail == "it lives on"
+    assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and b"kf-check-" in command_line(pid)]
+
+
+def command_line(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def test_progress_is_told_and_nothing_is_left(make_problem: Any, jail: Any) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from kernelfactory.judge.check import Check, check_problem
-from kernelfactory.judge.check.gallery import HOSTILE, attacks
-from kernelfactory.judge.check.hostile import AT_CALL, AT_LOAD
+from kernelfactory.judge.check.gallery import AT_LOAD, attacks
+from kernelfactory.judge.check.hostile import texts
 from kernelfactory.judge.check.trying import GAINED
 from kernelfactory.model import Problem
 
@@ -50,8 +50,13 @@ def test_a_self_reported_problem_is_called_what_it_is(tmp_path: Path, jail: Any)
     assert "import shim" in told.fix
 
 
-def test_the_gallery_and_the_hostile_text_know_the_same_acts() -> None:
+def test_the_gallery_and_the_hostile_texts_know_the_same_acts() -> None:
+    """As a candidate gets them: in a namespace of their own, with nothing of this package."""
+    names: dict[str, Any] = {}
+    for text in texts():
+        exec(text, names)
     acts = {attack.act for attack in attacks(1.0)}
     extra = {"tell"}  # asked for by another room
-    assert acts | extra == set(AT_CALL) | set(AT_LOAD)
-    assert "kernelfactory" not in [line.split()[1] for line in HOSTILE.read_text().splitlines() if "import" in line[:6]]
+    assert acts | extra == set(names["AT_CALL"]) | set(names["AT_LOAD"])
+    assert set(names["AT_LOAD"]) - {"dice"} == AT_LOAD  # dice need somebody to call
+    assert {"kernelfactory"} & {value.__name__ for value in names.values() if type(value) is type(pytest)} == set()

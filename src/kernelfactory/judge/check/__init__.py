@@ -163,9 +163,9 @@ class Bench:
             return self._listened(met, seed, sources)
         if problem.kind == "command" and met.names:
             telling = told(self.judge, met, seed)
-            target = Target(problem, met, seed, telling.varied, sources)
+            target = Target(problem, met, seed, telling.varied, sources, self.jail.holds)
             return target, [("the inputs are fresh", lambda: _fresh(telling.repeated(), telling.words()))]
-        return Target(problem, met, seed, False, sources), []
+        return Target(problem, met, seed, False, sources, self.jail.holds), []
 
     def _listened(self, met: Interface, seed: Files, sources: Files) -> tuple[Target, list[Row]]:
         problem, tapped = self.judge.problem, Tapped(self.jail)
@@ -175,7 +175,7 @@ class Bench:
                 heard = Listened(*listened(screen, judge.confirm, tapped, seed), problem.measure.separate)
         except JudgeFailed:  # told of elsewhere
             heard = Listened(Heard(), Heard(), Heard(), problem.measure.separate)
-        target = Target(problem, met, seed, heard.first.varied, sources)
+        target = Target(problem, met, seed, heard.first.varied, sources, self.jail.holds)
         detail = f"{len(heard.first.calls)} calls with arguments, {len(heard.confirmation.calls)} in a confirmation"
         return target, [
             ("the inputs are fresh", lambda: _fresh(heard.repeated(), detail)),

@@ -1,4 +1,4 @@
-"""The attacks on any Python problem: which acts of hostile.py, before which answers, and what they meet where they gain
+"""The attacks on any Python problem: which hostile acts, before which answers, and what they meet where they gain
 nothing. Makes texts, runs nothing."""
 
 from __future__ import annotations
@@ -6,10 +6,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from kernelfactory.judge.check import advice
+from kernelfactory.judge.check.hostile import texts
 from kernelfactory.judge.check.interface import Interface, parsed
 from kernelfactory.model import Problem
 
@@ -27,7 +27,6 @@ Wall = Literal[
 ]
 Base = Literal["seed", "wrong", "known wrong", "stated", "leak"]
 Needs = Literal["", "call", "varied", "packages"]
-HOSTILE = Path(__file__).with_name("hostile.py")
 DIGITS = 100_000
 DEPTH = 5_000
 CODE = (
@@ -121,8 +120,7 @@ def attacks(forged: float) -> list[Attack]:
 
 def candidate(interface: Interface, text: bytes, aim: Mapping[str, Any]) -> bytes:
     """The seed's file with an act before and after its own text."""
-    source = HOSTILE.read_text(encoding="utf-8")
-    head = f"_kf = {{}}\nexec({source!r}, _kf)\n_kf['begin']({dict(aim)!r})\n"
+    head = f"_kf = {{}}\nfor _kf_text in {texts()!r}:\n    exec(_kf_text, _kf)\n_kf['begin']({dict(aim)!r})\n"
     tail = f"\n_kf['finish']({dict(aim)!r}, globals())\n"
     lines = text.decode("utf-8", "replace").splitlines(keepends=True)
     at = _after_future(text)
@@ -147,7 +145,7 @@ AT_LOAD = frozenset(
         *("streams", "exit", "exception", "loot", "dial", "daemon", "endless", "memory", "flood", "forks", "threads"),
     )
 )
-"""The acts of hostile.py that need nobody to call."""
+"""The acts that need nobody to call."""
 
 SHADOWS = (
     *("random.py", "json.py", "math.py", "time.py", "kfworker.py", "kernelfactory/__init__.py", "numpy.py"),

@@ -35,6 +35,7 @@ from kernelfactory.model import Files, Problem
 
 Row = tuple[str, Callable[[], Check]]
 SAME = "no process is asked twice for different answers: its first answer is the right one"
+BARE = "there is no jail here: not on your machine"
 PYTHON, C, DATA, HEARD = "python", "c", "data", "inputs"
 _ENV = (
     *ENV,
@@ -51,14 +52,15 @@ _ENV = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A problem as its attackers see it. `varied`: are different inputs asked for, each with another answer; None where
-    that was not seen."""
+    """A problem as its attackers see it. `varied`: is a process asked twice for different answers (None: not seen)?
+    `holds`: is there a jail?"""
 
     problem: Problem
     interface: Interface
     seed: Files
     varied: bool | None
     judge: Files
+    holds: bool
 
     def aim(self, range_: Range, attack: Attack | None, forged: float) -> dict[str, Any]:
         folder = os.path.join(self.problem.folder, "judge")
@@ -91,6 +93,8 @@ def python_rows(target: Target, at: Range) -> Iterator[Row]:
 
 def _why_not(target: Target, attack: Attack) -> str:
     """Why an attack does not fit, or nothing."""
+    if not target.holds and (attack.bomb or attack.act == "daemon"):
+        return BARE
     if not target.interface.names and attack.act not in gallery.AT_LOAD:
         return "nothing of the program is called: it is run"
     if attack.needs != "varied" or target.varied:
@@ -198,8 +202,9 @@ def c_rows(target: Target, at: Range) -> Iterator[Row]:
     file = target.interface.file
     secret = os.path.join(target.problem.folder, "judge", next(iter(target.judge), ""))
     for attack in c_attacks(target.interface, target.seed[file], at.yard.forged(), secret):
-        if attack.varied and not target.varied:
-            yield attack.name, partial(skipped, attack.name, C, SAME)
+        why = BARE if attack.bomb and not target.holds else SAME if attack.varied and not target.varied else ""
+        if why:
+            yield attack.name, partial(skipped, attack.name, C, why)
             continue
         one = Try({**target.seed, file: attack.text}, attack.base, attack.wall)
         tries = [partial(at.tried, one, attack.bomb)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ from kernelfactory.judge.check import advice
 from kernelfactory.judge.check.gallery import Base, Wall
 from kernelfactory.judge.check.yard import Check, Yard, seen
 from kernelfactory.model import Files, Verdict
+from kernelfactory.process import signal_all
 
 Ask = Callable[[Files], Verdict]
 """A way to have a program judged."""
@@ -67,11 +69,12 @@ class Range:
         return False
 
     def left(self, seconds: float = 2.0) -> bool:
-        """Does something live on that carries the token? The kernel has `seconds` to clear away."""
+        """Does something live on that carries the token? The kernel has `seconds` to clear away; then it is ended."""
         until = time.monotonic() + seconds
-        while (found := _carries(self.token)) and time.monotonic() < until:
+        while (found := _carrying(self.token)) and time.monotonic() < until:
             time.sleep(0.05)
-        return found
+        signal_all(found, signal.SIGKILL)
+        return bool(found)
 
     def tried(self, one: Try, bomb: bool = False) -> Came:
         """Have it judged. Where it seems to gain, twice: luck is no gain."""
@@ -125,12 +128,12 @@ def words(failed: JudgeFailed) -> str:
     return " ".join(f"{said}: {failed.detail}".split()) if failed.detail else said
 
 
-def _carries(token: str) -> bool:
+def _carrying(token: str) -> list[int]:
+    found = []
     for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc/self") else ()):
         with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
-            if token.encode() in file.read():
-                return True
-    return False
+            found += [int(name)] if token.encode() in file.read() else []
+    return found
 
 
 def row(name: str, group: str, cure: str, tries: Iterable[Callable[[], Came]]) -> Check:
