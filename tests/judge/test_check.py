@@ -194,6 +194,20 @@ def test_what_does_not_fit_is_named_and_says_why(make_problem: Any, jail: Any) -
     assert skipped.outcome == "skipped" and "number.txt is data" in skipped.detail
 
 
+def test_a_gallery_that_cannot_be_tried_is_not_passed_off_as_one_that_gained_nothing(
+    make_problem: Any, jail: Any
+) -> None:
+    """The fault: a build that crashes on every text of the gallery's."""
+    problem = make_problem("tiny_network")
+    refusing = b"assert len(open('network.py').read()) < 2000\n" + problem.seed["produce.py"]
+    changed = replace(problem, seed={**problem.seed, "produce.py": refusing})
+    found = checked(changed, jail, "gallery", "frame", "loop")
+    assert found["the gallery for Python"].outcome == "skipped"
+    assert "does nothing is not accepted: crashed" in found["the gallery for Python"].detail
+    assert "the answer from a frame" not in found
+    assert "the answer from a frame" in checked(problem, jail, "frame")
+
+
 def test_without_a_jail_what_it_would_hold_gains_and_bombs_stay_away(make_problem: Any) -> None:
     names = ("reading judge/", "the network", "a daemon", "without end", "endless")
     found = checked(make_problem("tiny_swaps"), Unprotected(), *names)

@@ -165,6 +165,31 @@ FUNCTIONS = [
     ),
 ]
 
+PACKS = """def swaps(word, data):
+    return data.hex().encode() if word == "pack" else bytes.fromhex(data.decode())
+"""
+ROUND_TRIP = """from kernelfactory.model import Measured, Rejected
+
+
+def measure(call, rng, inputs):
+    data = rng.randbytes(200)
+    small = call("pack", data)
+    BETWEEN
+    if type(small) is not bytes or call("unpack", small) != data:
+        raise Rejected("wrong_answer", "it does not come back")
+    return Measured(len(small))
+"""
+FUNCTIONS.append(
+    Fault(
+        "a round trip in one process",
+        "tiny_swaps",
+        {"seed/swaps.py": PACKS, "judge/ruler.py": ROUND_TRIP.replace("BETWEEN", "")},
+        {"what was given, given back": advice.CARRIED},
+        NO_EDGES,
+        {"seed/swaps.py": PACKS, "judge/ruler.py": ROUND_TRIP.replace("BETWEEN", "call.restart()")},
+    )
+)
+
 # ── evaluators through the stand-in ──────────────────────────────────────────────────────────────
 
 TOTAL = """import importlib.util
@@ -513,6 +538,22 @@ def apart(read: str, dump: str = "json", printing: str = "print") -> dict[str, s
     return {"seed/word.py": DOUBLE, "judge/evaluate.py": APART.replace("CODE", repr(code)).replace("READ", read) + SAY}
 
 
+PACKER = """import sys
+
+data = sys.stdin.buffer.read()
+sys.stdout.buffer.write(data.hex().encode() if sys.argv[1] == "pack" else bytes.fromhex(data.decode()))
+"""
+TRIPS = """import json, os, subprocess, sys
+
+def run(word, data):
+    argv = [sys.executable, "-S", "-s", "-B", "word.py", word]
+    return subprocess.run(argv, input=data, capture_output=True, env={}, timeout=20).stdout
+
+data = os.urandom(200)
+small = run("pack", data)
+score = 500 - len(small) if run("unpack", small) == data else None
+"""
+TRIP = {"seed/word.py": PACKER, "judge/evaluate.py": TRIPS + SAY}
 IN, SHIM = advice.IN_PROCESS, {"the evaluator cannot be fooled": advice.SHIM}
 IMPORTS = {"a made-up result, then the end": IN, "json replaced": IN, "answers equal to everything": IN, **SHIM}
 MEMORY = {"the answer from memory (gc)": IN, "the inputs are fresh": advice.FRESH}

@@ -33,6 +33,11 @@ FINITE = (
     "a number that is not finite passes the check, because every comparison with NaN is false: refuse it first "
     "(math.isfinite), then compare as `if not error <= limit: raise Rejected(…)`"
 )
+CARRIED = (
+    "the program keeps what it was given, in memory or in a file, and hands it back when it is asked to restore "
+    "it: undo in the ruler what the program did, or call.restart() in between (in kind function every process has"
+    " its own files)"
+)
 FRESH = (
     "the inputs are the same each time, so a table of answers passes: draw them from `rng` inside the ruler's "
     "function; fixed data comes in two sets, judge/screen/ and judge/confirm/; where one fixed instance is the "

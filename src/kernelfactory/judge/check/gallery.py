@@ -72,6 +72,7 @@ def attacks(forged: float) -> list[Attack]:
         ("the first answer for ever", "first for ever", wrong, "fresh inputs", advice.EACH, ({},), False, "varied"),
         ("one answer for each shape", "by shape", wrong, "fresh inputs", advice.EACH, ({},), False, "varied"),
         ("every second answer wrong", "second wrong", wrong, "ruler", advice.EACH, ({},), False, "varied"),
+        ("what was given, given back", "carry", known, "ruler", advice.CARRIED),
         ("answers remembered", "remembered", "seed", "fresh inputs", advice.TIMED),
         ("dice that show one side", "dice", wrong, "separate process", inside, ({},), False, "varied"),
         ("an answer made when looked at", "lazy", "seed", "timing from outside", advice.TIMED),
@@ -123,26 +124,44 @@ def candidate(interface: Interface, text: bytes, aim: Mapping[str, Any]) -> byte
     head = f"_kf = {{}}\nfor _kf_text in {texts()!r}:\n    exec(_kf_text, _kf)\n_kf['begin']({dict(aim)!r})\n"
     tail = f"\n_kf['finish']({dict(aim)!r}, globals())\n"
     lines = text.decode("utf-8", "replace").splitlines(keepends=True)
-    at = _after_future(text)
-    return ("".join(lines[:at]) + head + "".join(lines[at:]) + tail).encode("utf-8", "replace")
+    first, last = _places(text, len(lines))
+    return "".join([*lines[:first], head, *lines[first:last], tail, *lines[last:]]).encode("utf-8", "replace")
 
 
-def _after_future(text: bytes) -> int:
-    """After how many lines code may stand: behind the docstring and what is imported from the future."""
+def _places(text: bytes, lines: int) -> tuple[int, int]:
+    """After how many lines code may stand, behind the docstring and what is imported from the future; and before what
+    runs when the file is a script, so that it finds the names as they are meant to be."""
     tree = parsed(text)
-    at = 0
-    for node in tree.body if tree is not None else ():
+    first, last = 0, lines
+    body = tree.body if tree is not None else []
+    for node in body:
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if not docstring and not (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
             break
-        at = node.end_lineno or at
-    return at
+        first = node.end_lineno or first
+    for node in reversed(body):
+        if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
+            last = node.lineno - 1
+    return first, max(first, last)
 
 
 AT_LOAD = frozenset(
     (
         *("builtins", "json", "clock", "forge", "forge everywhere", "forge first", "forge last", "print", "results"),
-        *("streams", "exit", "exception", "loot", "dial", "daemon", "endless", "memory", "flood", "forks", "threads"),
+        *(
+            "carry",
+            "streams",
+            "exit",
+            "exception",
+            "loot",
+            "dial",
+            "daemon",
+            "endless",
+            "memory",
+            "flood",
+            "forks",
+            "threads",
+        ),
     )
 )
 """The acts that need nobody to call."""

@@ -27,7 +27,7 @@ from kernelfactory.judge.check.trying import (
     skipped,
     words,
 )
-from kernelfactory.judge.check.yard import Check, shown
+from kernelfactory.judge.check.yard import Check, seen, shown
 from kernelfactory.judge.inside.kfworker import FRAME
 from kernelfactory.judge.produce import graft
 from kernelfactory.judge.worker import ENV
@@ -80,8 +80,13 @@ class Target:
 
 
 def python_rows(target: Target, at: Range) -> Iterator[Row]:
-    """For a program that is Python."""
+    """For a program that is Python. With a text round it that does nothing it must pass, or nothing would be tried."""
     forged = at.yard.forged()
+    control = at.brief(_program(target, at, Attack("", "nothing", "seed", "-", ""), {}))
+    if control.verdict != "accepted":
+        why = f"the seed with a text round it that does nothing is not accepted: {seen(control)}"
+        yield "the gallery for Python", partial(skipped, "the gallery for Python", PYTHON, why)
+        return
     for attack in gallery.attacks(forged):
         why = _why_not(target, attack)
         if why:

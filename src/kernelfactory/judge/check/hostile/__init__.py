@@ -1,6 +1,6 @@
 """What a hostile Python program tries, made for any problem. These texts are put into a candidate's file and run
-there, in the jail, before and after the candidate's own: one after the other in one namespace, importing nothing of this
-package. They never run in it.
+there, in the jail, before and after the candidate's own: one after the other in one namespace, importing nothing of
+this package. They never run in it.
 
 `begin(aim)` runs at the head of the file, `finish(aim, names)` at its end. `aim` says which act, and what to aim at."""
 

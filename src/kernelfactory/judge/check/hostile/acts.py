@@ -16,6 +16,7 @@ if __name__ != "builtins":  # read as a module; in a candidate these names are t
         Lazy,
         Pickled,
         by_shape,
+        carry,
         first_for_ever,
         in_a_thread,
         liar,
@@ -30,6 +31,7 @@ if __name__ != "builtins":  # read as a module; in a candidate these names are t
         wrapped,
     )
     from kernelfactory.judge.check.hostile.process import (
+        carry_streams,
         daemon,
         dial,
         end_by_exception,
@@ -102,6 +104,7 @@ AT_CALL: dict[str, Callable[[Call], Any]] = {
     "interrupt in call": lambda call: (_ for _ in ()).throw(KeyboardInterrupt()),
     "second exits": second_exits,
     "second wrong": second_wrong,
+    "carry": carry,
     "huge": lambda call: "x" * call.aim["value"],
     "nested": nested,
     "digits": lambda call: 10 ** call.aim["value"],
@@ -130,6 +133,7 @@ AT_LOAD: dict[str, Callable[[Aim], Any]] = {
     "forge last": forge_last,
     "print": print_scores,
     "results": write_results,
+    "carry": carry_streams,
     "streams": replace_streams,
     "exit": lambda aim: os._exit(0),
     "exception": end_by_exception,

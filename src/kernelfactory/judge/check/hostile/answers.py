@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -230,6 +229,34 @@ def spin_afterwards(call: Call) -> Any:
     return call.honest()
 
 
+CARRIED = "/tmp/.kf-carried"
+KEPT: list[tuple[Any, Any]] = []
+
+
+def carried(given: Any) -> Any:
+    """A ticket for what is given, or, for a ticket, what it was given for: kept in this process, and in a file for the
+    next."""
+    import ast
+
+    with contextlib.suppress(OSError, SyntaxError, ValueError), open(CARRIED, encoding="utf-8") as file:
+        KEPT[:] = ast.literal_eval(file.read())
+    for known, value in KEPT:
+        if known == given:
+            return value
+    number = len(KEPT)
+    ticket: Any = b"%d" % number if isinstance(given, bytes) else str(number) if isinstance(given, str) else [number]
+    KEPT.append((ticket, given))
+    with contextlib.suppress(OSError), open(CARRIED, "w", encoding="utf-8") as file:
+        file.write(repr(KEPT))
+    return ticket
+
+
+def carry(call: Call) -> Any:
+    """For the largest thing among the arguments."""
+    given = [arg for arg in call.args if isinstance(arg, (bytes, str, list))]
+    return carried(max(given, key=lambda arg: (not isinstance(arg, str), len(arg)))) if given else call.honest()
+
+
 def second_wrong(call: Call) -> Any:
     """Right, wrong, right, wrong …"""
     call.seen["calls"] = call.seen.get("calls", 0) + 1
@@ -277,7 +304,9 @@ def told() -> None:
 
 
 def hash_of(value: Any) -> int:
-    return zlib.crc32(repr(value).encode())
+    import hashlib
+
+    return int.from_bytes(hashlib.sha256(repr(value).encode()).digest()[:4])
 
 
 def is_data(args: Any) -> bool:

@@ -12,7 +12,6 @@ import math
 import os
 import random
 import signal
-import socket
 import struct
 import sys
 import time
@@ -20,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 if __name__ != "builtins":  # read as a module; in a candidate these names are there already
-    from kernelfactory.judge.check.hostile.answers import NOTHING, Aim, Call
+    from kernelfactory.judge.check.hostile.answers import NOTHING, Aim, Call, carried
 
 FRAME = struct.Struct(">IQ")
 ANSWERS = ("expected", "answer", "want", "target", "truth", "gold", "correct", "solution")
@@ -232,6 +231,14 @@ def replace_streams(aim: Aim) -> None:
     sys.stderr = Better()
 
 
+def carry_streams(aim: Aim) -> None:
+    """The same for a program that is run, from its standard input to its standard output."""
+    if not aim["names"]:
+        sys.stdout.buffer.write(carried(sys.stdin.buffer.read()))
+        sys.stdout.buffer.flush()
+        os._exit(0)
+
+
 def end_by_exception(aim: Aim) -> None:
     raise {"exit": SystemExit(0), "interrupt": KeyboardInterrupt(), "base": type("Odd", (BaseException,), {})()}[
         aim["value"]
@@ -255,6 +262,8 @@ def loot(aim: Aim) -> None:
 
 
 def dial(aim: Aim) -> None:
+    import socket
+
     for address in (("127.0.0.1", aim["port"]), ("localhost", aim["port"])):
         with contextlib.suppress(OSError), socket.create_connection(address, 1):
             pass
