@@ -18,6 +18,7 @@ from kernelfactory.publish.likeness import Index, Program, Seed, decoded, readin
 from kernelfactory.publish.search import Search
 from kernelfactory.publish.store import Store, git_folder, refuse_odd, remotes
 from kernelfactory.record import ClaimRow, Record, Start
+from kernelfactory.report import page
 from kernelfactory.trees import Trees
 
 SEED = "".join(f"def part_{n}(value):\n    total = value * {n} + 1\n    return [total] * {n}\n\n\n" for n in range(20))
@@ -196,6 +197,7 @@ def test_experiments_reports_and_problems_are_told(experiment: Path, tmp_path: P
     shutil.copytree(experiment / "problem", outside / "problem")
     (outside / "r.html").write_text('<html><head><meta name="kf-private-code" content="secret"></head>')
     (outside / "big.html").write_text('<meta name="kf-private-code" content="x">' + " " * (9 << 20))
+    shutil.copyfile(Path(page.__file__).with_name("page.html"), outside / "template.html")  # no report, yet
     report = publish.check(outside, [], [])
     assert [(sign.where, sign.what.split()[1]) for sign in report.looked.signs] == [
         ("big.html", "report"), ("made/", "experiment"), ("r.html", "report"),

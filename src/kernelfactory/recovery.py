@@ -73,7 +73,8 @@ def stand_by_best(factory: Factory) -> Steps:
         fallen = _again(factory, best.attempt, confirm=True, fresh=True)
         now = record.best()
         if fallen is None and now is not None and now.attempt != best.attempt:
-            fallen = f"attempt {best.attempt} is slower than attempt {now.attempt} on fresh pairs: no longer the best"
+            how, on = ("slower", "pairs") if factory.rooms.problem.measure.timed else ("worse", "inputs")
+            fallen = f"attempt {best.attempt} is {how} than attempt {now.attempt} on fresh {on}: no longer the best"
         if fallen is None:
             yield f"best/ judged again from the trees: {_score(record.best())}, it stands"
             break

@@ -11,6 +11,7 @@ import pytest
 from kernelfactory.cli.inside import _verdict_lines
 from kernelfactory.cli.judging import _lines
 from kernelfactory.cli.live import Lines
+from kernelfactory.cli.reading import _weak
 from kernelfactory.cli.running import _loud
 from kernelfactory.model import Metric, Ruler, Usage, Verdict
 from kernelfactory.progress import Progress
@@ -34,6 +35,19 @@ def test_every_reader_is_loud_when_nothing_was_jailed_and_only_then(
 def test_attempts_without_a_cage_are_counted(kf: Any, experiment: Path, unprotected: Path) -> None:
     assert "UNCAGED: 3 attempts" in kf("attempts", "open").stdout
     assert "UNCAGED" not in kf("attempts", "made").stdout
+
+
+@pytest.mark.parametrize(
+    ("trusts", "said"),
+    [
+        (["self-reported"], "SELF-REPORTED: 1 result was scored by the problem's own evaluator and can be forged"),
+        (["unprotected"] * 2, "UNPROTECTED: 2 results were judged without a jail and can be forged"),
+        (["judged-weak"], "JUDGED-WEAK: 1 result was judged in a weak jail and can be forged"),
+        ([], ""),
+    ],
+)
+def test_why_results_can_be_forged(trusts: list[str], said: str) -> None:
+    assert _weak("result", trusts) == said
 
 
 @pytest.mark.parametrize("score", [120000.0, None])

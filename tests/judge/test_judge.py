@@ -212,6 +212,16 @@ def test_a_ruler_that_fails_is_no_verdict(make_problem: Any, open_judge: Any, bo
 
 
 @pytest.mark.parametrize(
+    ("body", "word"),
+    [("return 5", "it answered with int"), ("return Measured(float('nan'))", "its score is nan"),
+     ("return Measured(float('-inf'))", "its score is -inf")],
+)  # fmt: skip
+def test_what_a_ruler_did_wrong_is_said(make_problem: Any, open_judge: Any, body: str, word: str) -> None:
+    with pytest.raises(JudgeFailed, match=word):
+        open_judge(make_problem(ruler=ruler(body))).screen({"number.txt": b"1"})
+
+
+@pytest.mark.parametrize(
     "text", ["def measure(:", "import nothing_of_that_name", "raise ValueError('x')", "import os\nos._exit(0)"]
 )
 def test_a_ruler_that_does_not_load_says_so(make_problem: Any, open_judge: Any, text: str) -> None:

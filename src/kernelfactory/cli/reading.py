@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,12 +78,12 @@ def _status_lines(now: dict[str, Any], outcomes: dict[str, int], metric: Metric,
         f"  folder        {folder}",
         f"  problem       {one_line(now['problem'])}",
         f"  best          {best_line(best, now['baseline'], metric)}",
-        *tally(now, outcomes),
+        *tally(now, outcomes, folder),
         f"  spent         {dollars}, {number(spent['tokens'])} tokens, {clock(spent['seconds'])} of agents' time",
     ]
 
 
-def tally(now: dict[str, Any], outcomes: dict[str, int]) -> list[str]:
+def tally(now: dict[str, Any], outcomes: dict[str, int], folder: str) -> list[str]:
     """Attempts by what came of them, and measurements by verdict: the same words wherever they are counted."""
     words = {"improved": "improved", "equal": "equal", "worse": "worse", "rejected": "rejected",
              "quarantined": "quarantined", "none": "without a result"}  # fmt: skip
@@ -95,7 +96,7 @@ def tally(now: dict[str, Any], outcomes: dict[str, int]) -> list[str]:
     return [
         f"  attempts      {number(sum(now['attempts'].values()))}{': ' + ended if ended else ''}",
         f"  measurements  {number(now['measurements'])}: {judged}",
-        *([f"  WAITING       {waiting} for a person to look: kf quarantine EXPERIMENT list"] if waiting != "0" else []),
+        *([f"  WAITING       {waiting} for a person to look: kf quarantine {folder} list"] if waiting != "0" else []),
     ]
 
 
@@ -153,13 +154,21 @@ def _loud(rows: list[dict[str, Any]]) -> list[str]:
     """What must be said before scores of attempts are shown."""
     weak = [row for row in rows if row["trust"] not in (None, "judged")]
     free = sum(row["cage"] == "none" for row in rows)
-    said = (
-        f"{loud(weak[0]['trust']).strip()}: {len(weak)} results were judged without a jail and can be forged"
-        if weak
-        else ""
-    )
+    said = _weak("result", [row["trust"] for row in weak])
     caged = f"UNCAGED: {free} attempts by agents without a cage, who could see everything" if free else ""
     return [line for line in (said, caged) if line]
+
+
+WEAKER = {"unprotected": "judged without a jail", "judged-weak": "judged in a weak jail"}
+
+
+def _weak(what: str, trusts: Sequence[str | None]) -> str:
+    """How many results or runs can be forged, and why; empty where none can."""
+    if not trusts:
+        return ""
+    how = WEAKER.get(trusts[-1], "scored by the problem's own evaluator")
+    counted = f"{number(len(trusts))} {what}{' was' if len(trusts) == 1 else 's were'}"
+    return f"{loud(trusts[-1]).strip()}: {counted} {how} and can be forged"
 
 
 def _outcome(named: str | None) -> Any:
@@ -333,7 +342,7 @@ def notes(
         )
         return 0
     if weak:
-        say(f"{loud(weak[-1]).strip()}: {len(weak)} runs were judged without a jail; what they say can be forged", "")
+        say(_weak("run", weak), "")
     for note in found:
         say(
             f"── attempt {note.attempt}: {note.outcome}, {score(note.score, metric)} ({one_line(note.agent)})",

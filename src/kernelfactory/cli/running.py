@@ -250,7 +250,7 @@ def _summary(folder: Path, ending: Ending, page: Path | None, json: bool) -> Non
         *_loud(now["best"]),
         f"  best          {best_line(now['best'], now['baseline'], metric)}",
         f"  program       {places.shown(folder)}/best/",
-        *tally(now, outcomes),
+        *tally(now, outcomes, str(places.shown(folder))),
         *([f"  report        {places.shown(page)}"] if page else []),
         "",
         "next",

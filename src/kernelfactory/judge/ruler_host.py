@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import random
 import struct
@@ -131,7 +132,14 @@ def _evaluated(ruler: ModuleType, request: dict[str, Any], relay: Callable[..., 
 
 
 def _plain(measured: Any) -> dict[str, Any]:
-    """A Measured as JSON values; raises ValueError or TypeError for what JSON cannot say (NaN, objects)."""
+    """A Measured as JSON values; raises BadInput for another answer, ValueError or TypeError for what JSON cannot say
+    (NaN, objects)."""
+    from kernelfactory.model import BadInput, Measured
+
+    if not isinstance(measured, Measured):
+        raise BadInput(f"it answered with {type(measured).__name__}; it must answer with a Measured")
+    if isinstance(measured.score, float) and not math.isfinite(measured.score):
+        raise BadInput(f"its score is {measured.score}; it must be a finite number")
     plain = {
         "score": measured.score,
         "measures": dict(measured.measures),

@@ -19,7 +19,8 @@ PAGE = "a report made with --with-code"
 PRIVATE = re.compile(rb"""^\s*solutions\s*=\s*["']private["']""", re.MULTILINE)
 MARKS = frozenset(("trees.git", "best", "experiment.toml"))
 """Beside record.db: one of these makes a folder an experiment's."""
-_WITH_CODE = b'<meta name="kf-private-code"'
+_WITH_CODE = re.compile(rb'<meta name="kf-private-code" content="(?!\{\{)')
+"""Filled in: the template of pages is none."""
 
 Place = tuple[str, str | None]
 """A path and the commit that has it; no commit: nothing leads to this content."""
@@ -27,7 +28,7 @@ Place = tuple[str, str | None]
 
 def is_page(path: str, data: bytes) -> bool:
     """Is this a report's page that shows private programs? It says so in its head."""
-    return path.lower().endswith((".html", ".htm")) and _WITH_CODE in data[: 1 << 16]
+    return path.lower().endswith((".html", ".htm")) and _WITH_CODE.search(data[: 1 << 16]) is not None
 
 
 class History:
