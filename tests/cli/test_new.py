@@ -36,14 +36,8 @@ FULL = b"""def pack(sizes):
 """
 FIRST = b"""import sys
 
-words = b"zero one two three four five six seven eight nine".split()
-data = sys.stdin.buffer.read().split()
-if sys.argv[1] == "shrink":
-    done = b"".join(word[:1] + word[2:3] for word in data)
-else:
-    pairs = [data[0][at : at + 2] for at in range(0, len(data[0]), 2)]
-    done = b" ".join({word[:1] + word[2:3]: word for word in words}[pair] for pair in pairs)
-sys.stdout.buffer.write(done)
+SHORT = {b"zero": b"z", b"one": b"o", b"eight": b"e", b"nine": b"n"}
+sys.stdout.buffer.write(b" ".join(SHORT.get(word, word[:2]) for word in sys.stdin.buffer.read().split()))
 """
 EXAMPLES = {
     "artefact": ("tour.py", SHORT, b"def tour(stops):\n    return [0] * len(stops)\n", 1846.0126),

@@ -166,7 +166,7 @@ def _weak(what: str, trusts: Sequence[str | None]) -> str:
     """How many results or runs can be forged, and why; empty where none can."""
     if not trusts:
         return ""
-    how = WEAKER.get(trusts[-1], "scored by the problem's own evaluator")
+    how = WEAKER.get(trusts[-1] or "", "scored by the problem's own evaluator")
     counted = f"{number(len(trusts))} {what}{' was' if len(trusts) == 1 else 's were'}"
     return f"{loud(trusts[-1]).strip()}: {counted} {how} and can be forged"
 

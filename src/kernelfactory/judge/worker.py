@@ -4,6 +4,7 @@ Reads no answer: the ruler does, in its own process."""
 from __future__ import annotations
 
 import fcntl
+import itertools
 import math
 import os
 import select
@@ -41,6 +42,8 @@ ENV = {
 }
 RESTARTS = 1000
 """Fresh processes in one judging, at most."""
+PATIENCE = 2.0
+"""Seconds in which a tree that was told to stop has to stand: a busy machine takes long to tell it."""
 RESTLESS = 0.001
 """Processor seconds of a process that was stopped: more, and somebody made it go on (a timer of its own can)."""
 
@@ -194,12 +197,15 @@ class Worker:
         that it stands. Raises Broken when it will not."""
         if not self._still:
             return
-        for turn in range(500):
+        deadline = time.monotonic() + PATIENCE
+        for turn in itertools.count():
             inner = self._inner(child)
             moving = [pid for pid in inner if turn == 0 or not _stands(pid)]
             if not moving:
                 self._stopped = {pid: cpu_seconds(pid) or 0.0 for pid in inner}
                 return
+            if time.monotonic() > deadline:
+                break
             signal_all(moving, signal.SIGSTOP)
             time.sleep(0.0001)
         raise Broken(Refusal("over_limit", "the program's processes do not stand still when they are stopped"))

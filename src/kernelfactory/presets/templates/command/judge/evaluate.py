@@ -13,19 +13,23 @@ import sys
 
 WORDS = "zero one two three four five six seven eight nine".split()
 TEXT = " ".join(random.SystemRandom().choices(WORDS, k=2000)).encode()
-NOT_HERE = "zlib bz2 lzma gzip zipfile _bz2 _lzma"
-START = f"import runpy, sys; sys.modules.update(dict.fromkeys({NOT_HERE!r}.split())); runpy.run_path('shrink.py', None, '__main__')"
 
 
-def candidate(word, data):
-    argv = [sys.executable, "-s", "-S", "-B", "-c", START, word]
+def candidate(data):
+    argv = [sys.executable, "-s", "-S", "-B", "shrink.py"]
     return subprocess.run(argv, input=data, stdout=subprocess.PIPE, env={}, timeout=20, check=True).stdout
 
 
+def restored(small):
+    """The words that start like the short forms; "" where that is no word, or more than one."""
+    meant = [[word for word in WORDS if word.encode().startswith(short)] for short in small.split()]
+    return " ".join(words[0] if len(words) == 1 else "" for words in meant).encode()
+
+
 def evaluate():
-    small = candidate("shrink", TEXT)
-    if candidate("restore", small) != TEXT:
-        return {"rejected": "wrong_answer", "reason": "restore does not give back what was shrunk"}
+    small = candidate(TEXT)
+    if restored(small) != TEXT:
+        return {"rejected": "wrong_answer", "reason": "the short forms do not tell which words were meant"}
     return {"score": 1000 * len(small) / len(TEXT), "measures": {"left": len(small)}}
 
 
