@@ -113,6 +113,16 @@ def test_a_decision_twice_is_refused(made: Path, kf: Any) -> None:
     assert again.returncode == 2 and "rejected already, by" in again.stderr
 
 
+def test_a_release_that_was_cut_short_is_made_whole_by_saying_it_again(made: Path, kf: Any) -> None:
+    """Killed after the record and before best/: as if the folder had never been replaced."""
+    seed = (made / "best/number.txt").read_text()
+    assert kf("quarantine", "made", "release", "1").returncode == 0
+    (made / "best/number.txt").write_text(seed)
+    again = kf("quarantine", "made", "release", "1")
+    assert again.returncode == 2 and "released already, by" in again.stderr
+    assert (made / "best/number.txt").read_text() == "-5\n"
+
+
 def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 90.0
     while not condition():

@@ -211,6 +211,7 @@ def _decide(folder: Path, word: Word) -> list[int]:
         return desk.tell(folder, word)
     with Record.open(folder) as record:
         problem = load_problem(folder, record.experiment)
-        about = quarantine.decide(record, word, time.time())
-        quarantine.crown(folder, record, Trees(folder / "trees.git"), problem)
-    return about
+        try:
+            return quarantine.decide(record, word, time.time())
+        finally:  # also what was decided before, and cut short
+            quarantine.crown(folder, record, Trees(folder / "trees.git"), problem)
