@@ -398,7 +398,8 @@ class Factory:
 
     def decide(self, word: quarantine.Word) -> list[int]:
         """A person's word on a program in quarantine, while this desk writes the record; the attempts it is about."""
-        attempts = quarantine.decide(self.rooms.record, word, self.rooms.clock())
+        with self._podium():
+            attempts = quarantine.decide(self.rooms.record, word, self.rooms.clock())
         self.fold()
         self.assay.crown()
         return attempts
