@@ -468,7 +468,10 @@ FAULTS = {
     "another key": (ONE_KEY, "has no 'combined_score' (it has: fitness, speed); set measure.score"),
     "a text for a score": (ONE_KEY.replace('"fitness": 1.0', '"combined_score": "1"'), "'combined_score' is no number"),
     "nothing": (ONE_KEY.replace("return", "print()  #"), "has no 'combined_score' (it has: NoneType)"),
-    "a score that is none": (ONE_KEY.replace('"fitness": 1.0', '"combined_score": math.nan'), "must be a finite number"),
+    "a score that is none": (
+        ONE_KEY.replace('"fitness": 1.0', '"combined_score": math.nan'),
+        "must be a finite number",
+    ),
     "an exception": (ONE_KEY.replace("return", "raise KeyError  #"), "KeyError (evaluator.py:24)"),
     "the end of its process": (ONE_KEY.replace("return", "os._exit(0) #"), "the ruler of packing failed"),
 }
