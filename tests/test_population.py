@@ -347,10 +347,11 @@ def test_what_comes_out_of_quarantine_is_a_member_of_its_island() -> None:
 
 def test_a_known_program_that_a_stronger_trust_judged_leads() -> None:
     population = seeded(1)
-    make(population, 50.0, tree="same", trust="unprotected")
-    assert population.best.attempt == 0
+    weak = make(population, 50.0, tree="same", trust="unprotected")
+    assert population.best.attempt == 0 and weak in members(population)
     strong = make(population, 60.0, tree="same")
     assert population.best.attempt == strong and strong in members(population)
+    assert weak not in members(population), "one tree is one member"
     make(population, 60.0, tree="same")
     assert population.best.attempt == strong, "handed in again it is nothing new"
 
@@ -470,6 +471,9 @@ class Hoards(Population):
 class TakesTwice(Population):
     def _fresh(self, event: Event) -> Candidate | None:
         return self._candidate(event)
+
+    def _supplant(self, fresh: Candidate) -> None:
+        pass
 
 
 class KeepsOldVerdicts(Population):

@@ -168,8 +168,15 @@ class Population:
             return
         self._count_island(island, moved)
         if fresh is not None:
+            self._supplant(fresh)
             self.trees.add(fresh.tree)
             self._admit(island, fresh)
+
+    def _supplant(self, fresh: Candidate) -> None:
+        """A known program that a stronger trust has judged takes the places of the one that a weaker had."""
+        for island in self.islands if fresh.tree in self.trees else ():
+            for known in [c.attempt for c in island.live() if c.tree == fresh.tree]:
+                self._replace(island, known, fresh)
 
     def _fresh(self, event: Event) -> Candidate | None:
         """The candidate of `event` if its tree is not known yet, or it leads all the same (judged by a stronger trust),
