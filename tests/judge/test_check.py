@@ -82,6 +82,12 @@ def test_a_defect_is_found(make_problem: Any, jail: Any, text: str, name: str) -
     assert name in failing(make_problem(ruler=HEAD + text), jail, name)
 
 
+def test_a_score_that_changes_by_itself_is_not_put_down_to_other_files(make_problem: Any, jail: Any) -> None:
+    text = "def measure(a, rng, n):\n    return Measured(rng.random())"
+    found = checked(make_problem(ruler=HEAD + text), jail)
+    assert not found["its verdict repeats"].ok and found["other files change nothing"].ok
+
+
 FAULTS = [
     ("def measure(a, rng, n):\n    raise KeyError('x')", "KeyError"),
     ("def measure(a, rng, n):\n    return Measured(float('nan'))", "must be a finite number"),
