@@ -15,6 +15,7 @@ import pytest
 
 import kernelfactory
 from kernelfactory.jail import Jail
+from kernelfactory.judge import JudgeFailed
 from kernelfactory.judge.calls import Calls
 from kernelfactory.judge.inside.kfworker import encode, frame
 from kernelfactory.judge.produce import Refusal
@@ -272,3 +273,15 @@ def test_whoever_is_killed_gives_the_slot_back() -> None:
     first.communicate()
     with timing_slot():
         pass
+
+
+def test_a_slot_that_is_never_free_is_waited_for_so_long_and_no_longer() -> None:
+    first = holder("slot")
+    assert heard(first, 60) == "holds"
+    with (
+        pytest.raises(JudgeFailed, match=r"another process has been timing for 0.2 seconds: it holds /.*timing\.lock"),
+        timing_slot(0.2),
+    ):
+        pass
+    first.kill()
+    first.communicate()

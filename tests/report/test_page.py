@@ -117,7 +117,8 @@ def test_a_private_problem_says_why_there_is_no_diff():
         ({"trust": "judged-weak"}, "Weakly judged", True),
         ({"trust": "self-reported"}, "Self-reported", True),
         ({"rows": (Row(1, 0, 0, "worse", 2.0, cage="none", at=1.0),)}, "Agents without a cage", False),
-        ({"rows": (Row(1, 0, 0, "quarantined", 2.0, at=1.0),)}, "Quarantined", False),
+        ({"waiting": 2}, "Quarantined", False),
+        ({"released": ((7, "a <b>person</b>"),)}, "Released", False),
     ],
 )
 def test_what_weakens_a_score_is_said_aloud(change, said, loud):

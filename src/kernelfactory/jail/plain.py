@@ -7,13 +7,12 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 import weakref
 
 from kernelfactory import process
 from kernelfactory.jail.spec import Launch, Launcher, Spec, limited, limits, outside
 from kernelfactory.model import Trust
-from kernelfactory.process import Finished, Options
+from kernelfactory.process import Options
 
 
 class Unprotected(Launcher):
@@ -40,19 +39,3 @@ class Unprotected(Launcher):
         bounds = {name: value for name, value in limits(spec).items() if name not in void}
         argv = limited([outside(word, *pairs) for word in spec.argv], bounds, self._prlimit)
         return Launch(argv, env, dataclasses.replace(options, cwd=outside(spec.cwd, *pairs)), room=room)
-
-    def run(
-        self,
-        spec: Spec,
-        *,
-        stdin: bytes = b"",
-        options: Options = process.PLAIN,
-        stop: threading.Event | None = None,
-    ) -> Finished:
-        made = self.command(spec, options)
-        try:
-            return process.run(
-                made.argv, env=made.env, seconds=spec.seconds, stdin=stdin, stop=stop, options=made.options
-            )
-        finally:
-            shutil.rmtree(made.room or "", ignore_errors=True)

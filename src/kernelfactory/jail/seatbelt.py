@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import threading
 from collections.abc import Iterable
 
 from kernelfactory import process
 from kernelfactory.interpreter import SHIPPED
-from kernelfactory.jail.rooms import Room, Rooms, removed
+from kernelfactory.jail.rooms import Room, Rooms
 from kernelfactory.jail.spec import Launch, Launcher, Spec, limited, limits, outside
 from kernelfactory.model import BadInput, Trust
-from kernelfactory.process import Finished, Options
+from kernelfactory.process import Options
 
 BINARY = "/usr/bin/sandbox-exec"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/System", "/Library/Apple", "/opt/homebrew", "/private/var/db/dyld", "/dev")
@@ -55,22 +54,6 @@ class Seatbelt(Launcher):
         inner = limited([outside(word, *pairs) for word in spec.argv], bounds, None)
         argv = (self._binary, "-p", profile(spec, room), *inner)
         return Launch(argv, env, dataclasses.replace(options, cwd=outside(spec.cwd, *pairs)), room=room.folder)
-
-    def run(
-        self,
-        spec: Spec,
-        *,
-        stdin: bytes = b"",
-        options: Options = process.PLAIN,
-        stop: threading.Event | None = None,
-    ) -> Finished:
-        made = self.command(spec, options)
-        try:
-            return process.run(
-                made.argv, env=made.env, seconds=spec.seconds, stdin=stdin, stop=stop, options=made.options
-            )
-        finally:
-            removed(made.room or "")
 
 
 def profile(spec: Spec, room: Room) -> str:

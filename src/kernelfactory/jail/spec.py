@@ -12,6 +12,7 @@ from typing import Protocol
 
 from kernelfactory import process, view
 from kernelfactory.interpreter import python
+from kernelfactory.jail.rooms import removed
 from kernelfactory.model import KernelFactoryError, Trust
 from kernelfactory.process import Child, Finished, Options
 from kernelfactory.view import Pair
@@ -123,9 +124,13 @@ class Launcher:
     ) -> Finished:
         """Raises JailFailed when the jail does not start."""
         with self.command(spec, options) as made:
-            return process.run(
-                made.argv, env=made.env, seconds=spec.seconds, stdin=stdin, stop=stop, options=made.options
-            )
+            try:
+                return process.run(
+                    made.argv, env=made.env, seconds=spec.seconds, stdin=stdin, stop=stop, options=made.options
+                )
+            finally:
+                if made.room is not None:
+                    removed(made.room)
 
     def spawn(self, spec: Spec, *, options: Options = process.PLAIN) -> Child:
         """Reading from a child whose jail did not start raises JailFailed."""

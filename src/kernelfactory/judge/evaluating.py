@@ -4,7 +4,6 @@ of its answer and nothing else."""
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -13,6 +12,7 @@ from kernelfactory.jail import Jail, Spec, interpreter_binds, python
 from kernelfactory.judge.produce import OUTPUT_BYTES, TAIL_BYTES, Refusal, folder_for, written
 from kernelfactory.judge.tripwires import clean
 from kernelfactory.model import Evaluating, Files, Measured, Problem, ReasonCode
+from kernelfactory.problem.table import finite
 from kernelfactory.process import Finished, Options
 
 SCORE_BYTES = 64 << 10
@@ -99,9 +99,6 @@ def _parsed(answer: Any, said: str) -> Measured | Refusal:
 
 
 def _number(value: Any) -> float:
-    try:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError("a score or measure that is no finite number")
-    except OverflowError:
-        raise ValueError("a score or measure that is no finite number") from None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not finite(value):
+        raise ValueError("a score or measure that is no finite number")
     return value

@@ -3,7 +3,6 @@ Writes no verdict."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,9 +18,9 @@ from kernelfactory.judge.produce import Refusal, artefact, imitates_verdict
 from kernelfactory.judge.tripwires import clean
 from kernelfactory.judge.worker import MOVES, Broken, Program, Workers, ready, timing_slot
 from kernelfactory.model import Answering, Files, Measured, Problem, ReasonCode
+from kernelfactory.problem.table import finite
 from kernelfactory.process import Ended, Silent
 
-TOO_LONG = "measuring took"
 WAITS = "the program waits while its processor time is taken; only what it computes itself counts"
 _CODES = get_args(ReasonCode)
 _HERE = Path(__file__).parent
@@ -50,6 +49,10 @@ class Asked:
     @property
     def function(self) -> str:
         return self.ruler.partition(":")[2]
+
+
+class Endless(Refusal):
+    """The ruler came to no end in its time: through the program's fault, or its own."""
 
 
 class Ruling:
@@ -84,7 +87,7 @@ class Ruling:
                 raise
             self._seed_stands  # noqa: B018  (raises)
             return Refusal("malformed", "the evaluator failed on what the program answered")
-        if isinstance(found, Refusal) and found.reason.startswith(TOO_LONG):
+        if isinstance(found, Endless):
             self._seed_stands  # noqa: B018  (raises)
         return found
 
@@ -149,7 +152,7 @@ class Ruling:
         try:
             answer = pool.ask(self._request(asked), made, seconds, relay)
         except Silent:
-            return Refusal("timeout", f"{TOO_LONG} longer than {seconds:g} seconds")
+            return Endless("timeout", f"measuring took longer than {seconds:g} seconds")
         except Ended as ended:
             raise JudgeFailed(f"the ruler of {name} failed ({ended}); kf check says more") from None
         if "rejected" in answer:
@@ -166,9 +169,9 @@ class Ruling:
         if asked.confirm and measure.edges:
             request["edges"] = measure.edges.partition(":")[2]
         if measure.evaluator:
-            module = cast(Answering, self.problem.answering).function or "program"
-            request |= {"evaluator": True, "score": measure.score, "goal": self.problem.metric.goal, "module": module}
-            request["module"] = module.partition(":")[0].rpartition(".")[2]
+            function = cast(Answering, self.problem.answering).function or "program"
+            request |= {"evaluator": True, "score": measure.score, "goal": self.problem.metric.goal}
+            request["module"] = function.partition(":")[0].rpartition(".")[2]
         return request
 
     def _combined(self, answer: Mapping[str, Any]) -> Measured:
@@ -230,7 +233,7 @@ def _measured(plain: Mapping[str, Any], problem: Problem) -> Measured:
     numbers = {"score": plain.get("score"), **plain.get("measures", {})}
     numbers |= {f"interval {n}": end for n, end in enumerate(ends or ())}
     for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int | float) or not _finite(number):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not finite(number):
             raise JudgeFailed(f"the ruler of {problem.name} gave {name!r} that is no finite number")
     if problem.measure.timed and (not ends or len(ends) != 2 or not ends[0] <= plain["score"] <= ends[1]):
         raise JudgeFailed(f"the ruler of {problem.name} gave no interval round its timed score")
@@ -241,10 +244,3 @@ def _measured(plain: Mapping[str, Any], problem: Problem) -> Measured:
         tuple((clean(rule), clean(where), clean(text)[:200]) for rule, where, text in plain["flags"]),
         (ends[0], ends[1]) if ends else None,
     )
-
-
-def _finite(number: float) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:
-        return False

@@ -20,6 +20,7 @@ from kernelfactory import files
 from kernelfactory.files import state_folder
 from kernelfactory.jail import Jail, Spec, interpreter_binds, python
 from kernelfactory.judge.inside.kfworker import FRAME, loads
+from kernelfactory.judge.pool import JudgeFailed
 from kernelfactory.judge.produce import Refusal, folder_for, written
 from kernelfactory.judge.tripwires import clean
 from kernelfactory.model import Answering, Files
@@ -132,7 +133,11 @@ class Worker:
         for pipe in (child.stdin, child.stdout):
             with suppress(OSError):  # a larger pipe is only faster
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        self._greeted(self._frame(child, max(LOAD_SECONDS, self._answering.seconds), GREETING_BYTES))
+        seconds = max(LOAD_SECONDS, self._answering.seconds)
+        try:
+            self._greeted(self._frame(child, seconds, GREETING_BYTES))
+        except Silent:
+            raise Broken(Refusal("timeout", f"the program took longer than {seconds:g} seconds to load")) from None
         self._tree = child.tree()
         return child
 
@@ -352,18 +357,39 @@ def _laid_out(folder: str, program: Program) -> Refusal | None:
 # ── one at a time ────────────────────────────────────────────────────────────────────────────────
 
 SLOT = "kernelfactory-timing.lock"
+SLOT_SECONDS = 3600.0
+"""A measurement takes minutes at most: whoever holds the slot for longer does not time."""
 
 
 @contextmanager
-def timing_slot() -> Iterator[None]:
+def timing_slot(seconds: float = SLOT_SECONDS) -> Iterator[None]:
     """The machine's one slot for timing: whoever times waits here, whatever process it is in. A file that everybody
-    may lock, in /run/lock where there is one, else in this user's state folder."""
+    may lock, in /run/lock where there is one, else in this user's state folder. Raises JudgeFailed when it is not
+    free within `seconds`."""
     fd = _slot_file()
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        deadline = time.monotonic() + seconds
+        while not _locked(fd):
+            if time.monotonic() > deadline:
+                raise JudgeFailed(f"another process has been timing for {seconds:g} seconds: it holds {_name(fd)}")
+            time.sleep(0.01)
         yield
     finally:
         os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _name(fd: int) -> str:
+    with suppress(OSError):
+        return os.readlink(f"/proc/self/fd/{fd}")
+    return SLOT
 
 
 def _slot_file() -> int:

@@ -75,7 +75,8 @@ class Diff:
 class ReportData:
     """One experiment as the page shows it. `caps` are (name, value) in words; `created_at` epoch seconds; `elapsed`
     seconds of running; `notes` hostile text by attempt; `baseline` the seed's score, None before it was judged; `steps`
-    each new best in order, the seed first."""
+    each new best in order, the seed first; `waiting` results are for a person to decide on; `released`: (attempt, who
+    released it from quarantine)."""
 
     name: str
     problem: str
@@ -101,3 +102,5 @@ class ReportData:
     rows: tuple[Row, ...] = ()
     notes: Mapping[int, str] = field(default_factory=dict)
     diff: Diff = Diff(None)
+    waiting: int = 0
+    released: tuple[tuple[int, str], ...] = ()

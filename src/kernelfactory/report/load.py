@@ -50,7 +50,15 @@ def load(folder: Path, *, with_code: bool) -> ReportData:
             rows=tuple(_row(reader, attempt, clock, say) for attempt in attempts),
             notes={note.attempt: say(note.text) for note in reader.notes() if note.attempt},
             diff=_diff(reader, with_code),
+            waiting=len(reader.held()),
+            released=_released(reader, say),
         )
+
+
+def _released(reader: Reader, say: Callable[[str], str]) -> tuple[tuple[int, str], ...]:
+    """Attempts that a person let out of quarantine, and who; what was taken back later is not among them."""
+    last = {word.attempt: word for word in reader.decisions()}
+    return tuple((attempt, say(word.who)) for attempt, word in sorted(last.items()) if word.decision == "release")
 
 
 def _end(runs: Sequence[Run], attempts: Sequence[Attempt], state: str) -> float:

@@ -185,16 +185,18 @@ def warnings(data: ReportData) -> list[tuple[str, str, bool]]:
                 False,
             )
         )
-    quarantined = sum(row.outcome == "quarantined" for row in data.rows)
-    if quarantined:
+    if data.waiting:
         found.append(
             (
                 "Quarantined",
-                f"{quarantined:,} result{'s' if quarantined > 1 else ''} beyond what the problem "
-                "calls possible wait for a person and count nowhere on this page.",
+                f"{data.waiting:,} result{'s' if data.waiting > 1 else ''} too good to be believed unseen: they wait for "
+                "a person (kf quarantine) and count nowhere on this page.",
                 False,
             )
         )
+    if data.released:
+        said = ", ".join(f"attempt {attempt} by {who}" for attempt, who in data.released[:20])
+        found.append(("Released", f"A person let these results out of quarantine: {said}.", False))
     return found
 
 
