@@ -186,11 +186,12 @@ def warnings(data: ReportData) -> list[tuple[str, str, bool]]:
             )
         )
     if data.waiting:
+        results = f"{data.waiting:,} result{'s' if data.waiting > 1 else ''}"
         found.append(
             (
                 "Quarantined",
-                f"{data.waiting:,} result{'s' if data.waiting > 1 else ''} too good to be believed unseen: they wait for "
-                "a person (kf quarantine) and count nowhere on this page.",
+                f"{results} too good to be believed unseen: they wait for a "
+                "person (kf quarantine) and count nowhere on this page.",
                 False,
             )
         )
