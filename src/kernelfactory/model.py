@@ -14,6 +14,50 @@ ReasonCode = Literal["wrong_answer", "malformed", "over_limit", "timeout", "cras
 State = Literal["claimed", "submitted", "judged", "abandoned"]
 Outcome = Literal["improved", "equal", "worse", "rejected", "quarantined", "none"]
 End = Literal["finished", "limit", "timeout", "interrupted", "failed", "budget"]
+Trouble = Literal[
+    "usage_limit",
+    "rate_limit",
+    "overloaded",
+    "server",
+    "network",
+    "auth",
+    "billing",
+    "model",
+    "config",
+    "context",
+    "turns",
+    "budget",
+    "cancelled",
+    "denied",
+    "stalled",
+    "looping",
+    "error",
+]
+"""What stopped an agent: its account is used up (usage_limit) or asked too often (rate_limit), its service is in trouble
+(overloaded, server, network), a person must see to it (auth, billing, model, config), the task was too much for it
+(context, turns, budget), it was ended (cancelled, stalled, looping), it was refused what it needs (denied), or else."""
+
+Incident = Literal[
+    "wind-down",
+    "nudge",
+    "stall",
+    "loop",
+    "limit",
+    "parked",
+    "opened",
+    "switched",
+    "backoff",
+    "broken",
+    "resumed",
+    "budget",
+    "overshoot",
+    "secret",
+]
+"""What was done about an agent: told that its time ends soon, sent on, ended because it was silent or went in circles;
+its limit was near or reached, its account waits (parked) and works again (opened), its slot went to another agent, it
+waits because of trouble or is given up until a person looks, its session was gone on with, a cap ended it or was passed,
+a secret was found in what it handed in."""
+
 Move = Literal["seed", "select", "explore", "pivot", "migrate", "restart", "continue"]
 
 Files = Mapping[str, bytes]
@@ -50,18 +94,19 @@ class Refused(KernelFactoryError):
 
 
 class AgentFailed(KernelFactoryError):
-    """The agent ended without doing its work; `usage` is what it had spent by then."""
+    """The agent ended without doing its work; `usage` is what it had spent by then, `trouble` what stopped it."""
 
-    def __init__(self, message: str, usage: Usage | None = None) -> None:
+    def __init__(self, message: str, usage: Usage | None = None, trouble: Trouble = "error") -> None:
         super().__init__(message)
         self.usage = usage if usage is not None else Usage()
+        self.trouble: Trouble = trouble
 
 
 class UsageLimit(AgentFailed):
     """The agent's account is at its limit, until `until` (epoch seconds; None when it did not say)."""
 
     def __init__(self, message: str, until: float | None = None, usage: Usage | None = None) -> None:
-        super().__init__(message, usage)
+        super().__init__(message, usage, "usage_limit")
         self.until = until
 
 
@@ -280,23 +325,51 @@ class Duel:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens of one model: `input` without those read from or written to its cache, `output` with reasoning."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+    @property
+    def all(self) -> int:
+        return self.input + self.output + self.cache_read + self.cache_write
+
+    def plus(self, other: Tokens) -> Tokens:
+        return Tokens(
+            self.input + other.input,
+            self.output + other.output,
+            self.cache_read + other.cache_read,
+            self.cache_write + other.cache_write,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """What an agent spent. `dollars` None: unknown price, which is not zero."""
+    """What an agent spent. `dollars` None: unknown price, which is not zero; `models`: tokens by model, where known."""
 
     seconds: float = 0.0
     tokens: int = 0
     dollars: float | None = 0.0
+    models: Mapping[str, Tokens] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one attempt may use: wall seconds, and of the judge so many measurements, quick tries, and wall seconds of
-    judging."""
+    judging; `dollars` and `tokens` of its agent (None: no bound). `nudges`: how often an agent that stops early is sent
+    on; `silence`: seconds without a word, while no tool runs, after which it counts as stalled."""
 
     seconds: float
     measurements: int = 1000
     quick: int = 20_000
     judge_seconds: float = 7200.0
+    dollars: float | None = None
+    tokens: int | None = None
+    nudges: int = 2
+    silence: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,28 @@ import selectors
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
+
+class Talk(Protocol):
+    """A conversation with a running process. All of it is called in the thread that runs the process: `line` and
+    `error` with each line of its stdout and stderr (hostile), `tick` at least every `every` seconds; after each of
+    them it is asked for `words` to write to its stdin now, whether it `hung_up` (its stdin is closed once all is
+    written), and whether it is `over` (the process is ended now, with its tree)."""
+
+    every: float
+
+    def line(self, text: str) -> None: ...
+
+    def error(self, text: str) -> None: ...
+
+    def tick(self) -> None: ...
+
+    def words(self) -> bytes: ...
+
+    def hung_up(self) -> bool: ...
+
+    def over(self) -> bool: ...
+
 
 CHUNK = 1 << 18
 _LINE = 1 << 16

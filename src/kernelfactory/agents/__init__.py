@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, Protocol
 
-from kernelfactory.model import Assignment, BadInput, Limits, Usage
+from kernelfactory.gateway import Route
+from kernelfactory.model import Assignment, BadInput, Incident, Limits, Usage
+from kernelfactory.pipes import Talk
 from kernelfactory.process import Finished
+from kernelfactory.view import Pair
 
 GROUP = "kernelfactory.agents"
 _SPEC = re.compile(r"(?P<name>[A-Za-z][\w-]*)(?:@(?P<model>.+?))?(?::(?P<slots>\d{1,9}))?", re.DOTALL)
 
 
 class Workplace(Protocol):
-    """The lent folder as an agent sees it. `cage` is "bubblewrap", "none" (uncaged) or "in-process"."""
+    """The lent folder as an agent sees it. `cage` is "bubblewrap", "landlock", "none" (uncaged) or "in-process".
+
+    `home`: its throw-away home, as its processes see it. `gateway`: where the agent's routes are reached from inside,
+    "http://127.0.0.1:PORT" (the route NAME lies below /NAME), "" when it has none. `resumes`: the session that may be
+    resumed here, whose home and folder these are; None: a new one. `masks`: takes known secrets out of a text."""
 
     folder: str
     assignment: Assignment
     cage: str
+    home: str
+    gateway: str
+    resumes: str | None
 
     def run(
         self,
@@ -29,9 +40,11 @@ class Workplace(Protocol):
         env: Mapping[str, str] | None = None,
         seconds: float | None = None,
         on_line: Callable[[str], None] | None = None,
+        talk: Talk | None = None,
     ) -> Finished:
-        """Run a process in the cage, with the folder as its working directory, until it ends, `seconds` pass or the
-        attempt is stopped; its whole process tree is gone afterwards. `env` is added to a scrubbed environment."""
+        """Run a process in the cage, with the folder as its working directory, until it ends, `seconds` pass, `talk` is
+        over or the attempt is stopped; its whole process tree is gone afterwards. `env` is added to a scrubbed
+        environment. With `talk`, each line of stdout is also added to the attempt's transcript, secrets taken out."""
         ...
 
     def measure(self, quick: bool = False) -> dict[str, Any]:
@@ -40,27 +53,77 @@ class Workplace(Protocol):
         Raises Refused or LostClaim (nothing was judged) and BadIntake (the folder cannot be read)."""
         ...
 
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file of the agent's home (folders are made), as the user that its processes run as."""
+        ...
+
+    def transcribe(self, line: str) -> None:
+        """Add a line to the attempt's transcript, for agents that run no process of their own."""
+        ...
+
+    def spent(self, usage: Usage) -> bool:
+        """What this attempt has spent so far, all told: recorded, and held against every cap. False: it has reached
+        one; its work is being ended, so start nothing more."""
+        ...
+
+    def say(self, kind: Incident, text: str) -> None:
+        """Put on record what was done about the agent, and why."""
+        ...
+
+    def session(self, session: str) -> None:
+        """The agent's own name of its session, as soon as it is known: what a later attempt may resume."""
+        ...
+
 
 class Agent(Protocol):
     """Works on one attempt at a time per slot; one object may serve several slots at once (threads).
 
-    `model` is what SPEC says after "@". `costs_money`: never started without a cap. `counts_tokens`: its Usage says how
-    many it used. `network`: its cage may reach the network. `in_process`: it starts no process, so needs no cage.
-    `needs`: files that its cage must show (read-only, at their own paths): its program, say."""
+    `name`: what SPEC calls it, and whose login and usage limit it works under. `model` is what SPEC says after "@".
+    `costs_money`: never started without a cap. `counts_tokens`: its Usage says how many it used. `in_process`: it
+    starts no process, so needs no cage. `resumes`: can it go on with a session of an attempt that was cut short?
+    `streams`: its usage is known while it works, so that it passes a cap by one model request at most.
+    `needs`: files and folders that its cage must show (read-only, at their own paths): its program, say; `shares`:
+    (source, place) that it may write, a login of its own, say. `routes`: how its model is reached, a key that the cage
+    never sees added on the way; `hosts`: what else it may reach, by name, over TLS ("*": all of the public network);
+    empty both: no network. `secrets`: values by name that must be in no file that we write."""
 
     name: str
     model: str | None
     costs_money: bool
     counts_tokens: bool
-    network: bool
     in_process: bool
+    resumes: bool
+    streams: bool
     needs: Sequence[str]
+    shares: Sequence[Pair]
+    routes: Sequence[Route]
+    hosts: Sequence[str]
+    secrets: Mapping[str, str]
+
+    def state(self) -> Readiness:
+        """Can it work here? Asked without spending anything, by `kf doctor` and `--agent auto`."""
+        ...
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         """Edit the files in `workplace.folder`, keep `progress.md`, and say what it cost.
 
         Raises AgentFailed (it could not work) or UsageLimit (its account is used up until a time)."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What `kf doctor` says of an agent. `installed`: its program, None when it is not there; `version`, `range`: the
+    one found, those known to work; `login`: how it is logged in, None when it is not; `ready`: would a run work;
+    `bound`: by how much it can pass a cap, in words; `advice`: what to do when it is not ready, or to do better."""
+
+    ready: bool
+    installed: str | None = None
+    version: str | None = None
+    range: str = ""
+    login: str | None = None
+    bound: str = ""
+    advice: str = ""
 
 
 class Spec(NamedTuple):

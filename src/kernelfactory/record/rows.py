@@ -410,9 +410,14 @@ def attempt_json(row: Attempt, score: float | None, flags: Sequence[Mapping[str,
     }
 
 
+def spent_of(usage: Usage) -> dict[str, object]:
+    """What a usage is in an attempt's row."""
+    return {"seconds": usage.seconds, "tokens": usage.tokens, "dollars": usage.dollars}
+
+
 def handed_in(work: Work) -> dict[str, object]:
     """What is kept of work that was handed in."""
-    return shallow(work.usage) | {
+    return spent_of(work.usage) | {
         "end": work.end,
         "fault": work.fault and text(work.fault),
         "notes": text(work.notes, None),

@@ -31,6 +31,7 @@ from kernelfactory.record.rows import (
     Start,
     handed_in,
     shallow,
+    spent_of,
     text,
     token_digest,
 )  # fmt: skip
@@ -209,7 +210,7 @@ class Record(Reader):
         """A longer lease; `usage` when it is known how much has been spent by now. LostClaim: no longer claimed."""
         with self.transaction():
             values: dict[str, object] = {"lease_until": lease_until}
-            self._update(attempt, values | (shallow(usage) if usage else {}), "claimed")
+            self._update(attempt, values | (spent_of(usage) if usage else {}), "claimed")
 
     def tried(self, attempt: int) -> None:
         """Counts a quick try. LostClaim: no longer claimed."""
