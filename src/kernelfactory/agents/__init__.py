@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+from kernelfactory.agents.config import Entry
 from kernelfactory.gateway import Route
 from kernelfactory.model import Assignment, BadInput, Incident, Limits, Usage
 from kernelfactory.pipes import Talk
@@ -22,14 +24,16 @@ class Workplace(Protocol):
     """The lent folder as an agent sees it. `cage` is "bubblewrap", "landlock", "none" (uncaged) or "in-process".
 
     `home`: its throw-away home, as its processes see it. `gateway`: where the agent's routes are reached from inside,
-    "http://127.0.0.1:PORT" (the route NAME lies below /NAME), "" when it has none. `resumes`: the session that may be
-    resumed here, whose home and folder these are; None: a new one. `masks`: takes known secrets out of a text."""
+    "http://127.0.0.1:PORT" (the route NAME lies below /NAME), "" when it has none. `web`: may it look
+    things up on the open web? `resumes`: the session that may be resumed here, whose home and folder these are; None: a
+    new one."""
 
     folder: str
     assignment: Assignment
     cage: str
     home: str
     gateway: str
+    web: bool
     resumes: str | None
 
     def run(
@@ -75,42 +79,6 @@ class Workplace(Protocol):
         ...
 
 
-class Agent(Protocol):
-    """Works on one attempt at a time per slot; one object may serve several slots at once (threads).
-
-    `name`: what SPEC calls it, and whose login and usage limit it works under. `model` is what SPEC says after "@".
-    `costs_money`: never started without a cap. `counts_tokens`: its Usage says how many it used. `in_process`: it
-    starts no process, so needs no cage. `resumes`: can it go on with a session of an attempt that was cut short?
-    `streams`: its usage is known while it works, so that it passes a cap by one model request at most.
-    `needs`: files and folders that its cage must show (read-only, at their own paths): its program, say; `shares`:
-    (source, place) that it may write, a login of its own, say. `routes`: how its model is reached, a key that the cage
-    never sees added on the way; `hosts`: what else it may reach, by name, over TLS ("*": all of the public network);
-    empty both: no network. `secrets`: values by name that must be in no file that we write."""
-
-    name: str
-    model: str | None
-    costs_money: bool
-    counts_tokens: bool
-    in_process: bool
-    resumes: bool
-    streams: bool
-    needs: Sequence[str]
-    shares: Sequence[Pair]
-    routes: Sequence[Route]
-    hosts: Sequence[str]
-    secrets: Mapping[str, str]
-
-    def state(self) -> Readiness:
-        """Can it work here? Asked without spending anything, by `kf doctor` and `--agent auto`."""
-        ...
-
-    def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
-        """Edit the files in `workplace.folder`, keep `progress.md`, and say what it cost.
-
-        Raises AgentFailed (it could not work) or UsageLimit (its account is used up until a time)."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """What `kf doctor` says of an agent. `installed`: its program, None when it is not there; `version`, `range`: the
@@ -124,6 +92,47 @@ class Readiness:
     login: str | None = None
     bound: str = ""
     advice: str = ""
+
+
+EMBEDDED = Readiness(True, installed="part of this package", login="needs none", bound="costs nothing")
+
+
+class Agent(Protocol):
+    """Works on one attempt at a time per slot; one object may serve several slots at once (threads).
+
+    `name`: what SPEC calls it, and whose login and usage limit it works under. `model` is what SPEC says after "@".
+    `costs_money`: never started without a cap. `counts_tokens`: its Usage says how many it used. `in_process`: it
+    starts no process, so needs no cage. `resumes`: can it go on with a session of an attempt that was cut short?
+    `streams`: its usage is known while it works, so that it passes a cap by one model request at most.
+    `needs`: files and folders that its cage must show (read-only, at their own paths): its program, say; `shares`:
+    (source, place) that it may write, a login of its own, say. `routes`: how its model is reached, a key that the cage
+    never sees added on the way; `hosts`: what else it may reach, by name, over TLS ("*": all of the public network);
+    empty both: no network. `secrets`: values by name that must be in no file that we write. `entry`: what agents.toml
+    says of it."""
+
+    name: str
+    model: str | None
+    costs_money: bool
+    counts_tokens: bool
+    in_process: bool
+    resumes: bool
+    streams: bool
+    needs: Sequence[str]
+    shares: Sequence[Pair]
+    routes: Sequence[Route]
+    hosts: Sequence[str]
+    secrets: Mapping[str, str]
+    entry: Entry
+
+    def state(self) -> Readiness:
+        """Can it work here? Asked without spending anything, by `kf doctor` and `--agent auto`."""
+        ...
+
+    def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
+        """Edit the files in `workplace.folder`, keep `progress.md`, and say what it cost.
+
+        Raises AgentFailed (it could not work) or UsageLimit (its account is used up until a time)."""
+        ...
 
 
 class Spec(NamedTuple):
@@ -152,12 +161,14 @@ def known() -> list[str]:
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
-def find(spec: str) -> tuple[Agent, int]:
-    """The agent that SPEC names and its number of slots (1 where it says none).
+def find(spec: str, entries: Mapping[str, Entry] = MappingProxyType({})) -> tuple[Agent, int]:
+    """The agent that SPEC names and its number of slots (1 where it says none), as `entries` (of agents.toml) have it.
 
     Raises BadInput for an unknown name, or from the agent itself when the model part makes no sense to it."""
     name, model, slots = parse(spec)
-    for point in entry_points(group=GROUP, name=name):
-        agent: Agent = point.load()(model)
+    entry = entries.get(name) or Entry(name=name, agent=name)
+    for point in entry_points(group=GROUP, name=entry.agent):
+        agent: Agent = point.load()(model if model is not None else entry.model, entry)
         return agent, slots or 1
-    raise BadInput(f"agent {name!r} is not known here; known: {', '.join(known())}")
+    names = ", ".join(sorted({*known(), *entries}))
+    raise BadInput(f"agent {name!r} is not known here; known: {names}")

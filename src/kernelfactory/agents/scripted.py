@@ -6,9 +6,11 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from kernelfactory.agents import Workplace
+from kernelfactory.agents import EMBEDDED, Readiness, Workplace
+from kernelfactory.agents.config import NOTHING, Entry
 from kernelfactory.model import AgentFailed, BadInput, Limits, Usage
 
 Play = Callable[[Workplace], None]
@@ -22,20 +24,28 @@ class Scripted:
     `{"fail": "why"}`. In texts `{attempt}`, `{parent}`, `{parent_score}` and `{island}` stand for the attempt's own.
     From Python: `Scripted(play)`."""
 
-    name = "scripted"
     costs_money = False
     counts_tokens = True
-    network = False
     in_process = True
+    resumes = False
+    streams = True
     needs = ()
+    shares = ()
+    routes = ()
+    hosts = ()
+    secrets: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, model: str | Play | None) -> None:
+    def __init__(self, model: str | Play | None, entry: Entry = NOTHING) -> None:
+        self.name, self.entry = entry.name or "scripted", entry
         if callable(model):
             self.model: str | None = getattr(model, "__name__", "function")
             self._play: Play = model
         else:
             self.model = model
             self._play = _player(_read(model))
+
+    def state(self) -> Readiness:
+        return EMBEDDED
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         started = time.monotonic()

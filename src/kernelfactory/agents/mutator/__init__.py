@@ -8,29 +8,43 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from kernelfactory.agents.config import NOTHING, Entry
 from kernelfactory.model import AgentFailed, BadInput, Limits, Usage
 
 if TYPE_CHECKING:
-    from kernelfactory.agents import Workplace
+    from kernelfactory.agents import Readiness, Workplace
 
 
 class Mutator:
     """The agent `mutator`. `seed` makes its dice repeatable (None: the system's)."""
 
-    name = "mutator"
     costs_money = False
     counts_tokens = True
-    network = False
     in_process = False
+    resumes = False
+    streams = True
     needs = ()
+    shares = ()
+    routes = ()
+    hosts = ()
+    secrets: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, model: str | None = None, seed: int | None = None) -> None:
+    def __init__(self, model: str | None = None, entry: Entry = NOTHING, *, seed: int | None = None) -> None:
+        self.name, self.entry = entry.name or "mutator", entry
         if model is not None:
             raise BadInput(f"agent mutator has no models: leave @{model} away")
-        self.model = None
+        self.model: str | None = None
         self.seed = seed
+
+    def state(self) -> Readiness:
+        """Always ready: it is part of this package."""
+        from kernelfactory.agents import EMBEDDED
+
+        return EMBEDDED
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         """One attempt's search in the workplace. Raises AgentFailed when the process ends badly."""
