@@ -51,7 +51,7 @@ class Dialogue(Protocol):
         ...
 
     def hung_up(self) -> bool:
-        """Is there nothing more to say to it, so that its stdin is closed? (The driver hangs up after the last turn.)"""
+        """Is there nothing more to say to it, so that its stdin is closed? The driver hangs up after the last turn."""
         ...
 
 
@@ -72,6 +72,6 @@ CLOCKS = Time()
 
 def converse(workplace: Workplace, make: Make, brief: str, limits: Limits, clocks: Time = CLOCKS) -> Usage:
     """Have an agent work on `brief` in `workplace`: `make(brief, workplace.resumes)` first, then, as often as `limits`
-    allows, the same process or a new one on the same session with a word to go on. Raises as `Agent.work` does: UsageLimit,
-    AgentFailed, with what was spent."""
+    allows, the same process or a new one on the same session with a word to go on. Raises as `Agent.work` does:
+    UsageLimit, AgentFailed, with what was spent."""
     raise NotImplementedError
