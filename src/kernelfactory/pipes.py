@@ -1,13 +1,27 @@
-"""Bytes to and from a child, moved as they come, up to a cap. Refuses to start or end anything."""
+"""Bytes to and from a child, moved as they come, up to a cap. Refuses to start or end anything, and to look twice."""
 
 from __future__ import annotations
 
 import os
-import selectors
+import select
 import threading
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
+
+CHUNK = 1 << 16
+"""What a pipe holds."""
+
+LINE = 1 << 16
+TALK_LINE = 16 << 20
+"""Bytes of a line before it is cut in pieces: for a listener, and in a conversation (pictures are lines there)."""
+
+_POLL = 0.05
+"""Seconds between looks at a stop that cannot be waited for."""
+
 
 class Talk(Protocol):
     """A conversation with a running process. All of it is called in the thread that runs the process: `line` and
@@ -30,8 +44,34 @@ class Talk(Protocol):
     def over(self) -> bool: ...
 
 
-CHUNK = 1 << 18
-_LINE = 1 << 16
+class Stop:
+    """Said once, by any thread; whoever waits for `fd` to be readable hears it. Frees itself."""
+
+    def __init__(self) -> None:
+        self.fd, self._mouth = os.pipe()
+        self._said = threading.Event()
+        weakref.finalize(self, _closed, self.fd, self._mouth)
+
+    def set(self) -> None:
+        if not self._said.is_set():
+            self._said.set()
+            os.write(self._mouth, b"!")  # twice is no matter: nobody takes it out
+
+    def is_set(self) -> bool:
+        return self._said.is_set()
+
+
+Halt = Stop | threading.Event
+"""What may be waited for; an Event costs twenty looks a second."""
+
+
+def _closed(*fds: int) -> None:
+    for fd in fds:
+        with suppress(OSError):
+            os.close(fd)
+
+
+# ── ends ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 class End:
@@ -41,6 +81,10 @@ class End:
         self.fd, self.theirs = mine, theirs
         if mine >= 0:
             os.set_blocking(mine, False)
+
+    def event(self) -> int:
+        """What to wait for, 0 for nothing."""
+        raise NotImplementedError
 
     def move(self) -> bool:
         """Take or give what can be moved at once; False when that is nothing."""
@@ -58,14 +102,17 @@ class End:
 
 
 class Sink(End):
-    """What came from one pipe, up to its cap."""
+    """What came from one pipe, up to its cap; each line, cut at `most` bytes, is told as it comes."""
 
-    def __init__(self, cap: int, keep_going: bool, on_line: Callable[[str], None] | None) -> None:
+    def __init__(self, cap: int, keep_going: bool, on_line: Callable[[str], None] | None = None, most: int = LINE):
         super().__init__(*os.pipe())
-        self.cap, self.keep_going, self.on_line = cap, keep_going, on_line
+        self.cap, self.keep_going, self.on_line, self.most = cap, keep_going, on_line, most
         self.data = bytearray()
         self.line = bytearray()
         self.over = False
+
+    def event(self) -> int:
+        return select.POLLIN if self.fd >= 0 else 0
 
     def move(self) -> bool:
         if self.fd < 0:
@@ -81,18 +128,21 @@ class Sink(End):
         self.data += piece[:room]
         self.over = self.over or len(piece) > room
         if self.on_line is not None:
-            self.line += piece
-            self._lines(self.on_line)
+            self._lines(piece, self.on_line)
         return True
 
-    def _lines(self, on_line: Callable[[str], None]) -> None:
-        *whole, rest = self.line.split(b"\n")
-        for line in whole:
-            on_line(line.decode(errors="replace"))
-        if len(rest) > _LINE:
-            on_line(rest.decode(errors="replace"))
-            rest = bytearray()
-        self.line = rest
+    def _lines(self, piece: bytes, on_line: Callable[[str], None]) -> None:
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            self.line += end
+            self._told(on_line)
+        self.line += rest
+        if len(self.line) > self.most:
+            self._told(on_line)
+
+    def _told(self, on_line: Callable[[str], None]) -> None:
+        line, self.line = self.line, bytearray()
+        on_line(line.decode(errors="replace"))
 
     def drain(self) -> None:
         """What still lies in the pipe when the tree has ended; an escaped daemon cannot keep this going."""
@@ -100,17 +150,27 @@ class Sink(End):
             if not self.move():
                 break
         if self.on_line is not None and self.line:
-            self.on_line(self.line.decode(errors="replace"))
-            self.line = bytearray()
+            self._told(self.on_line)
 
 
 class Feed(End):
-    """Bytes on their way to a child's stdin; nothing at all is /dev/null."""
+    """Bytes on their way to a child's stdin, which is closed after them unless it is `kept`; nothing at all is
+    /dev/null."""
 
-    def __init__(self, data: bytes) -> None:
-        theirs, mine = os.pipe() if data else (os.open(os.devnull, os.O_RDONLY), -1)
+    def __init__(self, data: bytes, kept: bool = False) -> None:
+        piped = data or kept
+        theirs, mine = os.pipe() if piped else (os.open(os.devnull, os.O_RDONLY), -1)
         super().__init__(mine, theirs)
         self.view = memoryview(data)
+        self.kept = kept
+
+    def event(self) -> int:
+        return select.POLLOUT if self.fd >= 0 and self.view else 0
+
+    def say(self, data: bytes) -> None:
+        """Give this next, when all before it is given."""
+        self.view = memoryview(data)
+        self.move()
 
     def move(self) -> bool:
         try:
@@ -118,45 +178,102 @@ class Feed(End):
         except BlockingIOError:
             return False
         except BrokenPipeError:
-            sent = len(self.view)
+            self.close()
+            return False
         self.view = self.view[sent:]
-        if not self.view:
+        if not self.view and not self.kept:
             self.close()
         return sent > 0
 
 
-def pump(over: int, feed: Feed, sinks: list[Sink], until: tuple[float, threading.Event | None]) -> str:
-    """Move bytes until the main process ended, the deadline, the stop or an overflow; which one it was."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(over, selectors.EVENT_READ, None)
-        for sink in sinks:
-            selector.register(sink.fd, selectors.EVENT_READ, sink)
-        if feed.fd >= 0:
-            selector.register(feed.fd, selectors.EVENT_WRITE, feed)
-        while not (why := _verdict(sinks, until)):
-            wait = min(until[0] - time.monotonic(), 3600.0 if until[1] is None else 0.05)
-            ready = [key.data for key, _ in selector.select(max(wait, 0.0))]
-            for end in ready:
-                _move(selector, end)
-            if None in ready:
-                return "ended"
+class Dialogue:
+    """A conversation under way: what `feed` is given is what `talk` says."""
+
+    def __init__(self, talk: Talk, feed: Feed) -> None:
+        self._talk, self._feed = talk, feed
+        self.over = False
+        self.due = time.monotonic() + talk.every
+
+    def line(self, text: str) -> None:
+        self._talk.line(text)
+        self.ask()
+
+    def error(self, text: str) -> None:
+        self._talk.error(text)
+        self.ask()
+
+    def turned(self) -> bool:
+        """Have it look at the clock, when it is time to, and say what it has to; is it over?"""
+        if time.monotonic() >= self.due:
+            self.due = time.monotonic() + self._talk.every
+            self._talk.tick()
+        self.ask()
+        return self.over
+
+    def ask(self) -> None:
+        """What has it to say? Nothing more while something is still to be written: what nobody reads must not grow."""
+        self.over = self.over or self._talk.over()
+        feed = self._feed
+        while feed.fd >= 0 and not feed.view and not self.over:
+            words = self._talk.words()
+            if words:
+                feed.say(words)
+            elif self._talk.hung_up():
+                feed.close()
+            else:
+                break
+
+
+# ── moving ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """What ends the moving, beside the end of the process itself: a time (time.monotonic), a stop, a conversation."""
+
+    deadline: float
+    stop: Halt | None = None
+    dialogue: Dialogue | None = None
+
+    def wait(self) -> float:
+        """Seconds for which nothing has to be looked at."""
+        due = self.deadline if self.dialogue is None else min(self.deadline, self.dialogue.due)
+        wait = max(0.0, due - time.monotonic())
+        return wait if self.stop is None or isinstance(self.stop, Stop) else min(wait, _POLL)
+
+    def why(self) -> str:
+        """Why to stop now, or nothing, once it was the conversation's turn."""
+        if self.stop is not None and self.stop.is_set():
+            return "stop"
+        if self.dialogue is not None and self.dialogue.turned():
+            return "over"
+        return "timeout" if time.monotonic() >= self.deadline else ""
+
+
+def pump(over: int, feed: Feed, sinks: Sequence[Sink], until: Until) -> str:
+    """Move bytes until the main process ended, or something of `until`, or an overflow; which one it was."""
+    ends = (feed, *sinks)
+    while not (why := until.why() or _overflow(sinks)):
+        ready = _ready(over, ends, until)
+        for end in ends:
+            if end.fd in ready:
+                end.move()
+        if over in ready:
+            return "ended"
     return why
 
 
-def _verdict(sinks: list[Sink], until: tuple[float, threading.Event | None]) -> str:
-    """Why to stop now, or nothing."""
-    deadline, stop = until
-    if any(sink.over and not sink.keep_going for sink in sinks):
-        return "overflow"
-    if stop is not None and stop.is_set():
-        return "stop"
-    return "timeout" if time.monotonic() >= deadline else ""
+def _overflow(sinks: Sequence[Sink]) -> str:
+    return "overflow" if any(sink.over and not sink.keep_going for sink in sinks) else ""
 
 
-def _move(selector: selectors.BaseSelector, end: End | None) -> None:
-    if end is None:
-        return
-    fd = end.fd
-    end.move()
-    if end.fd < 0:
-        selector.unregister(fd)
+def _ready(over: int, ends: Sequence[End], until: Until) -> set[int]:
+    """The descriptors of which something can be had now: waits until there is one, or it is time for something."""
+    poller = select.poll()
+    poller.register(over, select.POLLIN)
+    if isinstance(until.stop, Stop):
+        poller.register(until.stop.fd, select.POLLIN)
+    for end in ends:
+        if event := end.event():
+            poller.register(end.fd, event)
+    return {fd for fd, _ in poller.poll(min(until.wait(), 1e6) * 1000)}

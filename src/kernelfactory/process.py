@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from kernelfactory.model import KernelFactoryError
-from kernelfactory.pipes import CHUNK, End, Feed, Sink, pump
+from kernelfactory.pipes import CHUNK, TALK_LINE, Dialogue, End, Feed, Halt, Sink, Talk, Until, pump
 
 MARK = "KF_TREE"
 
@@ -31,8 +31,8 @@ class Silent(KernelFactoryError):
 @dataclass(frozen=True, slots=True)
 class Finished:
     """How a process ended. `returncode` is negative for a signal; `seconds` wall; `data` came over the extra pipe.
-    `overflow`: an output passed its cap; `timed_out`, `stopped`: why it was killed. `out_of_memory`: somebody of the
-    tree was killed because all of it together took too much."""
+    `overflow`: an output passed its cap; `timed_out`, `stopped`, `dismissed` (its conversation was over): why it was
+    killed. `out_of_memory`: somebody of the tree was killed because all of it together took too much."""
 
     returncode: int
     stdout: bytes
@@ -43,6 +43,7 @@ class Finished:
     data: bytes = b""
     stopped: bool = False
     out_of_memory: bool = False
+    dismissed: bool = False
 
 
 class Watch(Protocol):
@@ -66,15 +67,17 @@ class Watch(Protocol):
 @dataclass(frozen=True, slots=True)
 class Options:
     """What is rarely asked for. `output_bytes` caps stdout and stderr each; passing it kills, unless `keep_going`
-    (then the rest is dropped). `on_line` gets each line of stdout, in the caller's thread. `data_fd_env` names a
-    variable that tells the child the descriptor of an extra pipe, read up to `data_bytes`. `user`: numeric uid (and
-    gid) to become, for root. `prepare` runs in the thread that forks, before it does. `contained`: the command
-    holds its own tree (a PID namespace that dies with it), so that nothing needs to be searched for at the end."""
+    (then the rest is dropped). `on_line` gets each line of stdout, in the caller's thread; `talk`, instead, talks with
+    the process, its stdin open until it hangs up. `data_fd_env` names a variable that tells the child the descriptor of
+    an extra pipe, read up to `data_bytes`. `user`: numeric uid (and gid) to become, for root. `prepare` runs in the
+    thread that forks, before it does. `contained`: the command holds its own tree (a PID namespace that dies with it),
+    so that nothing needs to be searched for at the end."""
 
     cwd: str = "/"
     output_bytes: int = 1 << 20
     keep_going: bool = False
     on_line: Callable[[str], None] | None = None
+    talk: Talk | None = None
     data_fd_env: str | None = None
     data_bytes: int = 0
     pass_fds: tuple[int, ...] = ()
@@ -403,12 +406,17 @@ def spawn(argv: Sequence[str], *, env: Mapping[str, str], options: Options = PLA
 # ── run to the end ───────────────────────────────────────────────────────────────────────────────
 
 
-def _sinks(options: Options) -> list[Sink]:
-    sinks = [
-        Sink(options.output_bytes, options.keep_going, options.on_line),
-        Sink(options.output_bytes, options.keep_going, None),
-    ]
-    return sinks if options.data_fd_env is None else [*sinks, Sink(options.data_bytes, False, None)]
+def _ends(stdin: bytes, options: Options) -> tuple[Feed, list[Sink], Dialogue | None]:
+    """What goes in, what comes out, and who talks with it."""
+    cap, going = options.output_bytes, options.keep_going
+    feed = Feed(stdin, kept=options.talk is not None)
+    dialogue = None
+    if options.talk is None:
+        sinks = [Sink(cap, going, options.on_line), Sink(cap, going)]
+    else:
+        dialogue = Dialogue(options.talk, feed)
+        sinks = [Sink(cap, going, dialogue.line, TALK_LINE), Sink(cap, going, dialogue.error, TALK_LINE)]
+    return feed, sinks if options.data_fd_env is None else [*sinks, Sink(options.data_bytes, False)], dialogue
 
 
 def _with_data(env: Mapping[str, str], options: Options, sinks: list[Sink]) -> tuple[dict[str, str], Options]:
@@ -425,14 +433,14 @@ def run(
     env: Mapping[str, str],
     seconds: float,
     stdin: bytes = b"",
-    stop: threading.Event | None = None,
+    stop: Halt | None = None,
     options: Options = PLAIN,
 ) -> Finished:
     """Run `argv` (never through a shell) with exactly `env` (plus a mark, KF_TREE, unless contained), for at most
-    `seconds`, until `stop` is set or an output passes its cap; then nothing of its tree is left. Reading ends when
-    the main process has ended, also while a daemon holds the pipes. Raises OSError when it cannot be started, and what
-    `options.watch` makes of a launcher that failed."""
-    feed, sinks = Feed(stdin), _sinks(options)
+    `seconds`, until `stop` is set, `options.talk` is over or an output passes its cap; then nothing of its tree is
+    left. Reading ends when the main process has ended, also while a daemon holds the pipes. Raises OSError when it
+    cannot be started, and what `options.watch` makes of a launcher that failed."""
+    feed, sinks, dialogue = _ends(stdin, options)
     ends: tuple[End, ...] = (feed, *sinks)
     begin = time.monotonic()
     try:
@@ -441,7 +449,7 @@ def run(
         try:
             for end in ends:
                 end.close_theirs()
-            why = pump(child.over, feed, sinks, (begin + seconds, stop))
+            why = pump(child.over, feed, sinks, Until(begin + seconds, stop, dialogue))
         finally:
             code = child.kill()
         for sink in sinks:
@@ -463,4 +471,5 @@ def run(
         data=bytes(sinks[2].data) if len(sinks) > 2 else b"",
         stopped=why == "stop",
         out_of_memory=child.out_of_memory,
+        dismissed=why == "over",
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from kernelfactory import process, view
 from kernelfactory.interpreter import python
 from kernelfactory.jail.rooms import removed
 from kernelfactory.model import KernelFactoryError, Trust
+from kernelfactory.pipes import Halt
 from kernelfactory.process import Child, Finished, Options
 from kernelfactory.view import Pair
 
@@ -99,7 +99,7 @@ class Jail(Protocol):
         *,
         stdin: bytes = b"",
         options: Options = process.PLAIN,
-        stop: threading.Event | None = None,
+        stop: Halt | None = None,
     ) -> Finished: ...
 
     def spawn(self, spec: Spec, *, options: Options = process.PLAIN) -> Child: ...
@@ -120,7 +120,7 @@ class Launcher:
         *,
         stdin: bytes = b"",
         options: Options = process.PLAIN,
-        stop: threading.Event | None = None,
+        stop: Halt | None = None,
     ) -> Finished:
         """Raises JailFailed when the jail does not start."""
         with self.command(spec, options) as made:
