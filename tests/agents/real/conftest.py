@@ -1,0 +1,31 @@
+"""The agents' own programs, for tests that drive them: what is not there is skipped by name, unless it is required."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from kernelfactory.agents import finding
+
+REQUIRED = {
+    "claude": "claude" in os.environ.get("KF_REQUIRE", "").split(","),
+    "codex": "codex" in os.environ.get("KF_REQUIRE", "").split(","),
+    "gemini": "gemini" in os.environ.get("KF_REQUIRE", "").split(","),
+    "opencode": "opencode" in os.environ.get("KF_REQUIRE", "").split(","),
+}
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], finding.Program]:
+    """The program of an agent, by name; skips (fails when KF_REQUIRE names it) where there is none."""
+
+    def there(name: str) -> finding.Program:
+        found = finding.find(name)
+        if found is None:
+            words = f"{name}: not installed; scripts/agents.sh {name} puts it where tests look"
+            pytest.fail(words) if REQUIRED[name] else pytest.skip(words)
+        return found
+
+    return there
