@@ -37,12 +37,13 @@ class Reset:
 class Event:
     """One thing that an agent did or said. All text is hostile.
 
-    message, reasoning: `text`. call: a tool `name` was called, `text` what with (a shell's command as it is), `call` its
-    number. result: of `call`, `text` its output, `failed`. usage: `models` and `dollars` are totals of this process so
-    far, what a resumed session had spent before is not in them; `dollars` None: the agent does not say. limit: a word
-    about its usage limit, `reset`; `trouble` "usage_limit" when it is reached, None for a warning. error: `trouble`, may
-    be tried again by the agent itself. end: the turn is over: `trouble` None when it went well, else why (`reset` with a
-    usage_limit or rate_limit), `text` its last message or what went wrong."""
+    message, reasoning: `text`. call: a tool `name` was called, `text` what with (a shell's command as it is), `call`
+    its number. result: of `call`, `text` its output, `failed`. usage: `models` and `dollars` are totals of this process
+    so far, what a resumed session had spent before is not in them; `dollars` None: the agent does not say. limit: a
+    word about its usage limit, `reset`; `trouble` "usage_limit" when it is reached, None for a warning. error:
+    `trouble` (None: a mere warning) may be tried again by the agent itself, at `reset`. end: the turn is over:
+    `trouble` None when it went well, else why (`reset` with a usage_limit or rate_limit), `text` its last message or
+    what went wrong."""
 
     kind: Kind
     text: str = ""
