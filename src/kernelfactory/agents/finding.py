@@ -1,4 +1,4 @@
-"""Where an agent's own program is, and which version. Refuses to install one, and to ask it anything but its version."""
+"""Where an agent's program is, and which version. Refuses to install one, and to ask it anything but its version."""
 
 from __future__ import annotations
 

@@ -1,0 +1,79 @@
+"""What a command line is given before it starts: a key that stays outside, variables, a tool to measure with. Refuses to
+know which one it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from kernelfactory.agents import Readiness
+from kernelfactory.agents.config import Entry, secrets_of
+from kernelfactory.agents.finding import Program, version, within
+
+OUTSIDE = "kept-outside-the-cage"
+"""What stands in the cage where a key would."""
+
+MEASURE_SECONDS = 3600
+"""How long the measure tool may take: it waits for its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A variable of ours that holds a key, the name (of those that the agent knows) that it stands for, its value."""
+
+    variable: str
+    name: str
+    value: str
+
+
+def key(entry: Entry, names: Sequence[str], environ: Mapping[str, str] = os.environ) -> Key | None:
+    """The agent's key. Where the entry's secrets name one (WORK_OPENAI_API_KEY is an OPENAI_API_KEY) it is that or none:
+    another account is not to be used instead."""
+    told = [Key(variable, name, environ.get(variable, "")) for variable, name in _keys(entry, names)]
+    wanted = told or [Key(name, name, environ.get(name, "")) for name in names]
+    return next((found for found in wanted if found.value), None)
+
+
+def _keys(entry: Entry, names: Sequence[str]) -> list[tuple[str, str]]:
+    return [(variable, name) for variable in entry.secrets for name in names if variable.endswith(name)]
+
+
+def handed(entry: Entry, names: Sequence[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The variables that its processes get: the entry's own, and those of its secrets that are no key of the agent."""
+    kept = {variable for variable, _ in _keys(entry, names)}
+    return {**entry.env, **{name: value for name, value in secrets_of(entry, environ).items() if name not in kept}}
+
+
+def measure_tool(folder: str) -> tuple[str, ...]:
+    """How the tool that measures is started as an MCP server, in the cage; empty where its library is not installed."""
+    if find_spec("mcp") is None:
+        return ()
+    return (sys.executable, "-m", "kernelfactory.agents.inside.measure_mcp", folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a command line: its `package` for npm, the versions that were tried (both ends included), how
+    to log it in, and by how much it can pass a cap."""
+
+    package: str
+    low: str
+    high: str
+    login: str
+    bound: str
+
+    def state(self, program: Program | None, login: str | None) -> Readiness:
+        """Whether it can work here, as `program` and `login` are there or not."""
+        span = self.low if self.low == self.high else f"{self.low} to {self.high}"
+        if program is None:
+            advice = f"install it (npm install --global {self.package}@{self.high}), or set path in agents.toml"
+            return Readiness(False, range=span, login=login, bound=self.bound, advice=advice)
+        found = version(program)
+        tried = within(found, self.low, self.high)
+        advice = "" if tried else f"version {found or 'unknown'} was not tried; {self.high} is known to work"
+        if login is None:
+            advice = self.login
+        return Readiness(login is not None, program.path, found, span, login, self.bound, advice)
