@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kernelfactory.budget import (
+    FREE,
     NOTHING,
+    REQUEST,
     TYPICAL,
+    Account,
+    Amount,
+    AttemptCaps,
     BadCaps,
     Caps,
+    Ledger,
     Reserved,
+    Running,
     Spend,
-    Typical,
+    barred,
+    bound,
     estimate,
     exhausted,
     needs_cap,
+    overshoot,
+    passed,
     renewed,
     reserve,
 )
@@ -67,7 +81,7 @@ def test_nothing_is_exhausted_without_caps() -> None:
     ],
 )
 def test_which_cap_ends_it_and_how(caps: Caps, spend: Spend, why: str, code: int) -> None:
-    assert exhausted(caps, spend) == (why, code)
+    assert exhausted(caps, spend) == (why, code, "experiment")
 
 
 def test_just_below_every_cap_goes_on() -> None:
@@ -77,51 +91,261 @@ def test_just_below_every_cap_goes_on() -> None:
 
 def test_running_attempts_count_for_the_attempts() -> None:
     assert exhausted(Caps(attempts=5), Spend(attempts=3), Reserved(attempts=1)) is None
-    assert exhausted(Caps(attempts=5), Spend(attempts=3), Reserved(attempts=2)) == ("all 5 attempts are made", 0)
+    stop = exhausted(Caps(attempts=5), Spend(attempts=3), Reserved(attempts=2))
+    assert stop == ("all 5 attempts are made", 0, "experiment")
+
+
+# ── reserves ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def running(n: int, agent: str = "a", **more: Any) -> tuple[Running, ...]:
+    return tuple(Running(i, agent, **more) for i in range(1, n + 1))
 
 
 def test_the_reserve_is_the_dearest_so_far_or_typical() -> None:
-    assert reserve(Spend(), 3, 2) == Reserved(3, 2, 2 * TYPICAL.dollars, 2 * TYPICAL.tokens)
+    assert reserve(Ledger(running=running(2))) == Reserved(2, 2, 20.0, 4_000_000, Amount(10.0, 2_000_000))
     spend = Spend().plus(Usage(1.0, 10, 3.0)).plus(Usage(1.0, 40, 1.0))
-    assert reserve(spend, 2, 2) == Reserved(2, 2, 6.0, 80)
-    assert reserve(spend, 4, 0) == Reserved(4)
-    assert Reserved() == NOTHING
+    known = Ledger(accounts={"a": Account(spend)}, running=running(2))
+    assert reserve(known) == Reserved(2, 2, 6.0, 80, Amount(3.0, 40))
+    assert reserve(replace(known, running=running(4, costs_money=False))) == Reserved(4)
+    assert reserve(known, "b").next == Amount(10.0, 2_000_000), "nothing is known of this one"
+    assert reserve(Ledger()) == Reserved() == NOTHING
+
+
+def test_what_it_has_taken_is_held_no_more_where_that_is_known() -> None:
+    ledger = Ledger(accounts={"a": Account(Spend().plus(Usage(1.0, 1_000_000, 8.0)))})
+    asked = Running(1, "a", dollars=3.0, tokens=400_000, streams=True)
+    assert ledger.held(asked) == Amount(5.0, 600_000)
+    assert ledger.held(replace(asked, dollars=7.5, tokens=999_999)) == REQUEST, "never less than a request"
+    assert ledger.held(replace(asked, dollars=50.0, tokens=9_000_000)) == REQUEST
+    assert ledger.held(replace(asked, streams=False)) == Amount(8.0, 1_000_000), "who says nothing holds all of it"
+    assert ledger.held(replace(asked, costs_money=False)) == FREE
+    cheap = Ledger(accounts={"a": Account(Spend().plus(Usage(1.0, 900, 0.05)))})
+    assert cheap.held(replace(asked, dollars=0.04, tokens=1)) == Amount(0.05, 900), "no request is dearer than that"
+
+
+def test_the_cap_of_one_attempt_bounds_what_it_holds() -> None:
+    ledger = Ledger(accounts={"a": Account(each=AttemptCaps(4.0, 500_000), streams=True)})
+    assert ledger.whole("a") == Amount(4.0, 500_000)
+    assert ledger.held(Running(1, "a", dollars=1.0, tokens=100, streams=True)) == Amount(3.0, 499_900)
+    assert Ledger(accounts={"a": Account(each=AttemptCaps(40.0))}).whole("a").dollars == TYPICAL.dollars
+    assert Ledger(accounts={"a": Account(costs_money=False)}).whole("a") == FREE
+    assert AttemptCaps(3.0).within(AttemptCaps(4.0, 9)) == AttemptCaps(3.0, 9)
+    with pytest.raises(BadCaps, match="a cap on tokens of an attempt must be a number above 0"):
+        AttemptCaps(tokens=0)
+
+
+def test_an_attempt_of_unknown_price_is_charged_by_its_tokens() -> None:
+    spend = Spend(dollars=6.0, top_dollars=6.0, top_tokens=6_000_000, unpriced=3, attempts=2)
+    ledger = Ledger(accounts={"a": Account(spend, streams=True)}, spend=spend)
+    odd = Running(1, "a", dollars=None, tokens=1_500_000, streams=True)
+    assert ledger.taken(odd) == Amount(1.5, 1_500_000)
+    assert ledger.held(odd) == Amount(4.5, 4_500_000)
+    assert ledger.settled(spend, [odd]).charged() == 6.0 + 1.5 + 2 * 6.0
+    guess = passed(replace(ledger, accounts={"a": Account(spend, each=AttemptCaps(1.5))}, running=(odd,)), 1)
+    assert guess == ("the cap of $1.50 for one attempt is reached ($1.50 spent, its price a guess)", 3, "attempt")
 
 
 def test_free_attempts_do_not_wait_for_money() -> None:
-    assert exhausted(Caps(dollars=1.0), Spend(), reserve(Spend(), 8, 0)) is None
-
-
-def spent_with(slots: int, cap: float, each: float, reserving: bool = True) -> float:
-    """Dollars at the end of a run on `slots` slots whose attempts all cost `each`."""
-    spend, running = Spend(), 0
-    typical = Typical(dollars=each)
-    while True:
-        held = reserve(spend, running, running, typical) if reserving else NOTHING
-        while running < slots and exhausted(Caps(dollars=cap), spend, held, typical) is None:
-            running += 1
-            held = reserve(spend, running, running, typical) if reserving else NOTHING
-        if not running:
-            return spend.dollars
-        spend = spend.plus(Usage(dollars=each))
-        running -= 1
-
-
-@pytest.mark.parametrize("slots", [1, 4, 16])
-@pytest.mark.parametrize("each", [0.7, 10.0, 60.0])
-def test_slots_do_not_pass_a_cap_together(slots: int, each: float) -> None:
-    assert spent_with(slots, 50.0, each) <= 50.0 + each
-
-
-def test_without_reserves_they_would() -> None:
-    assert spent_with(16, 50.0, 10.0, reserving=False) > 2 * 50.0
+    ledger = Ledger(Caps(dollars=1.0), accounts={"m": Account(costs_money=False)})
+    assert barred(replace(ledger, running=running(8, "m", costs_money=False)), "m") is None
+    assert barred(replace(ledger, running=running(8, "a")), "m") is None
+    assert barred(replace(ledger, spend=Spend(dollars=1.0)), "m") is not None
 
 
 def test_what_is_held_is_said() -> None:
-    stop = exhausted(Caps(dollars=25), Spend(), Reserved(2, 2, 20.0))
-    assert stop == ("the cap of $25.00 is reached ($0.00 spent, $20 held for running attempts)", 3)
-    stop = exhausted(Caps(tokens=25), Spend(), Reserved(2, 2, tokens=20))
-    assert stop == ("the cap of 25 tokens is reached (0 spent, 20 held for running attempts)", 3)
+    stop = exhausted(Caps(dollars=25), Spend(), Reserved(2, 2, 20.0, next=Amount(10.0)))
+    assert stop is not None and stop.why == "the cap of $25.00 is reached ($0.00 spent, $20 held for running attempts)"
+    stop = exhausted(Caps(tokens=25), Spend(), Reserved(2, 2, tokens=20, next=Amount(tokens=10)))
+    assert stop is not None and stop.why == "the cap of 25 tokens is reached (0 spent, 20 held for running attempts)"
+
+
+def test_an_agent_has_caps_of_its_own() -> None:
+    mine = Account(Spend(dollars=19.0, attempts=4, top_dollars=6.0, top_tokens=10), Caps(dollars=20.0), streams=True)
+    ledger = Ledger(Caps(dollars=100.0), Spend(dollars=19.0), {"a": mine})
+    assert barred(ledger, "a") is None and barred(ledger, "b") is None
+    busy = replace(ledger, running=running(1, dollars=1.0, streams=True))
+    said = "a: the cap of $20.00 is reached ($19.00 spent, $5 held for running attempts)"
+    assert barred(busy, "a") == (said, 3, "agent")
+    assert barred(busy, "b") is None, "the others go on"
+    full = replace(ledger, accounts={"a": replace(mine, spend=Spend(dollars=20.0))}, running=running(1, streams=True))
+    assert passed(full, 1) == ("a: the cap of $20.00 is reached ($20.00 spent)", 3, "agent")
+    everything = replace(ledger, spend=Spend(dollars=100.0))
+    assert barred(everything, "a") == ("the cap of $100.00 is reached ($100.00 spent)", 3, "experiment")
+
+
+# ── running attempts that reach a cap ────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("caps", "spend", "each", "whose"),
+    [
+        (Caps(dollars=10.0), Spend(dollars=10.0), AttemptCaps(1.0), "experiment"),
+        (Caps(tokens=10), Spend(tokens=10), AttemptCaps(1.0), "experiment"),
+        (Caps(dollars=10.0, tokens=10), Spend(dollars=9.9, tokens=9), AttemptCaps(), None),
+        (Caps(), Spend(dollars=1e6, tokens=10**9), AttemptCaps(), None),
+        (Caps(), Spend(dollars=1e6), AttemptCaps(2.0), "attempt"),
+        (Caps(), Spend(), AttemptCaps(2.1, 100), "attempt"),
+        (Caps(), Spend(), AttemptCaps(2.1, 101), None),
+    ],
+)
+def test_a_running_attempt_ends_at_a_cap(caps: Caps, spend: Spend, each: AttemptCaps, whose: str | None) -> None:
+    ledger = Ledger(caps, spend, {"a": Account(each=each)}, running(2, dollars=2.0, tokens=100, streams=True))
+    stop = passed(ledger, 2)
+    assert (stop and stop.whose) == whose
+    assert passed(ledger, 3) is None, "no such attempt runs"
+
+
+def test_what_silent_attempts_hold_is_theirs() -> None:
+    loud, silent = Running(1, "a", dollars=4.0, streams=True), Running(2, "b")
+    ledger = Ledger(Caps(dollars=14.0), Spend(dollars=4.0), running=(loud, silent))
+    said = "the cap of $14.00 is reached ($4.00 spent, $10 held for running attempts)"
+    assert passed(ledger, 1) == (said, 3, "experiment")
+    assert passed(replace(ledger, caps=Caps(dollars=14.5)), 1) is None
+    assert passed(replace(ledger, caps=Caps(tokens=2_000_000)), 1) is not None
+    assert passed(replace(ledger, running=(loud, replace(silent, streams=True))), 1) is None
+    assert passed(replace(ledger, running=(loud, replace(silent, costs_money=False))), 1) is None
+
+
+# ── whole runs ───────────────────────────────────────────────────────────────────────────────────
+
+
+class Shop:
+    """A run on paper: slots that start attempts, whose requests are billed when they are over."""
+
+    def __init__(self, caps: Caps, slots: int, streams: bool, obey: bool = True) -> None:
+        self.caps, self.streams, self.obey = caps, streams, obey
+        self.slots: list[int | None] = [None] * slots
+        self.taken: dict[int, Amount] = {}
+        self.promised: dict[int, Amount] = {}
+        self.ended = Spend()
+
+    @property
+    def total(self) -> Amount:
+        run = [self.taken[attempt] for attempt in self.slots if attempt is not None]
+        dollars = self.ended.dollars + sum(amount.dollars for amount in run)
+        return Amount(dollars, self.ended.tokens + sum(amount.tokens for amount in run))
+
+    def ledger(self) -> Ledger:
+        known = [self.taken[a] if self.streams else FREE for a in self.slots if a is not None]
+        spend = replace(
+            self.ended,
+            dollars=self.ended.dollars + sum(amount.dollars for amount in known),
+            tokens=self.ended.tokens + sum(amount.tokens for amount in known),
+        )
+        open_ones = tuple(
+            Running(a, "a", True, *(self.taken[a] if self.streams else FREE), self.streams)
+            for a in self.slots
+            if a is not None
+        )
+        return Ledger(self.caps, spend, {"a": Account(self.ended, streams=self.streams)}, open_ones)
+
+    def end(self, slot: int) -> None:
+        attempt = self.slots[slot]
+        assert attempt is not None
+        self.slots[slot] = None
+        self.ended = self.ended.plus(Usage(1.0, self.taken[attempt].tokens, self.taken[attempt].dollars))
+
+    def step(self, slot: int, part: float, ends: bool) -> None:
+        """An idle slot asks for an attempt; a busy one takes `part` of a big request or, where nothing is known before
+        its end, of what it holds."""
+        attempt = self.slots[slot]
+        if attempt is None:
+            ledger = self.ledger()
+            if not self.obey or barred(ledger, "a") is None:
+                attempt = self.slots[slot] = len(self.taken) + 1
+                self.taken[attempt], self.promised[attempt] = FREE, ledger.whole("a")
+            return
+        most, had = REQUEST if self.streams else self.promised[attempt], self.taken[attempt]
+        if self.streams:
+            self.taken[attempt] = Amount(had.dollars + part * most.dollars, had.tokens + int(part * most.tokens))
+        else:
+            self.taken[attempt] = Amount(part * most.dollars, int(part * most.tokens))
+        if ends or not self.streams or (self.obey and passed(self.ledger(), attempt) is not None):
+            self.end(slot)
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 15), st.floats(0.0, 1.0), st.booleans()), max_size=150)
+SLOTS = st.integers(1, 16)
+MONEY = st.floats(0.01, 100.0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(slots=SLOTS, cap=MONEY, steps=STEPS)
+def test_streamed_attempts_pass_a_cap_by_one_request_a_slot_at_most(
+    slots: int, cap: float, steps: list[tuple[int, float, bool]]
+) -> None:
+    for caps in (Caps(dollars=cap), Caps(tokens=math.ceil(cap * 100_000))):
+        shop = Shop(caps, slots, streams=True)
+        for slot, part, ends in steps:
+            shop.step(slot % slots, part, ends)
+            assert shop.total.dollars <= (caps.dollars or math.inf) + slots * REQUEST.dollars + 1e-6
+            assert shop.total.tokens <= (caps.tokens or math.inf) + slots * REQUEST.tokens
+
+
+@settings(max_examples=150, deadline=None)
+@given(slots=SLOTS, cap=MONEY, steps=STEPS)
+def test_silent_attempts_pass_a_cap_by_what_they_hold_at_most(
+    slots: int, cap: float, steps: list[tuple[int, float, bool]]
+) -> None:
+    shop, most = Shop(Caps(dollars=cap), slots, streams=False), 0.0
+    for slot, part, ends in steps:
+        shop.step(slot % slots, part, ends)
+        most = max(most, sum(shop.promised[a].dollars for a in shop.slots if a is not None))
+        assert shop.total.dollars <= cap + most + 1e-6
+
+
+def worst(slots: int, cap: float, **how: bool) -> float:
+    """Dollars at the end, when every slot always takes all it can."""
+    shop = Shop(Caps(dollars=cap), slots, **{"streams": True, **how})
+    for _ in range(40):
+        for slot in range(slots):
+            shop.step(slot, 1.0, False)
+    return shop.total.dollars
+
+
+@pytest.mark.parametrize("slots", [1, 4, 16])
+def test_slots_do_not_pass_a_cap_together(slots: int) -> None:
+    assert 50.0 <= worst(slots, 50.0) <= 50.0 + slots * REQUEST.dollars
+    assert worst(slots, 50.0, streams=False) <= 60.0
+
+
+def test_without_reserves_and_stops_they_would() -> None:
+    """The fault: nobody asks."""
+    assert worst(16, 50.0, obey=False) > 2 * 50.0 + 16 * REQUEST.dollars
+    assert worst(16, 50.0, streams=False, obey=False) > 2 * 60.0
+
+
+# ── what a person is told ────────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_passed_is_said() -> None:
+    caps = Caps(dollars=10.0, tokens=1000)
+    assert overshoot(caps, Spend(dollars=10.0, tokens=1000)) is None
+    assert overshoot(Caps(), Spend(dollars=1e9, tokens=10**12)) is None
+    assert overshoot(caps, Spend(dollars=10.5)) == "$0.50 over the cap of $10.00"
+    both = "$0.50 over the cap of $10.00, 500 tokens over the cap of 1,000, and what 2 attempts of unknown price cost"
+    assert overshoot(caps, Spend(dollars=10.5, tokens=1500, unpriced=2)) == both
+
+
+def test_the_bound_in_words() -> None:
+    assert bound(True) == "one model request a slot: about $2.00 or 250,000 tokens"
+    assert bound(True, 4).endswith(", so $8.00 or 1,000,000 tokens on 4 slots")
+    said = "the reserve of one attempt a slot, because it says what it used only when it ends: about "
+    assert bound(False) == f"{said}$10.00 or 2,000,000 tokens"
+    ledger = Ledger(accounts={"a": Account(each=AttemptCaps(3.0))})
+    assert bound(False, 2, ledger, "a") == f"{said}$3.00 or 2,000,000 tokens, so $6.00 or 4,000,000 tokens on 2 slots"
+
+
+def test_an_estimate_for_one_agent_goes_by_its_own_attempts() -> None:
+    everybody = Spend(attempts=100, dollars=40.0, tokens=10**6, worked=100.0)
+    mine = Account(Spend(attempts=4, dollars=8.0, tokens=400_000, worked=4000.0), Caps(dollars=20.0))
+    guess = estimate(Caps(dollars=100.0), everybody, account=mine)
+    assert (guess.attempts, guess.dollars, guess.tokens, guess.measured) == (6, 2.0, 100_000, True)
+    assert estimate(Caps(dollars=44.0), everybody, account=mine).warning is not None
+    capped = Account(each=AttemptCaps(2.5, 1000), caps=Caps(tokens=9000))
+    guess = estimate(Caps(dollars=100.0), everybody, account=capped)
+    assert (guess.attempts, guess.dollars, guess.tokens, guess.measured) == (9, 2.5, 1000, False)
 
 
 def test_an_estimate_before_anything_ran() -> None:

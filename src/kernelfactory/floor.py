@@ -128,12 +128,12 @@ class Floor:
 
     def _park(self, slot: Slot, until: float | None) -> None:
         """Wait until the agent's account can be used again."""
-        now, crew = self._rooms.clock(), Crew(slot.agent.name, slot.agent.model, 1)
+        now, name = self._rooms.clock(), slot.agent.name
         until = max(until or now + PARKED_SECONDS, now)
         slot.idle = "parked at its usage limit"
-        self._rooms.record.pause(self.factory.run, crew, until)
+        self._rooms.record.pause(self.factory.run, name, until, "at its usage limit")
         self._wait(until - now)
-        self._rooms.record.pause(self.factory.run, crew, None)
+        self._rooms.record.pause(self.factory.run, name, None)
 
     def _worker(self, slot: Slot) -> Worker:
         agent = slot.agent

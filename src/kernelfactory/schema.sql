@@ -1,4 +1,4 @@
--- The record of one experiment, version 2. Every table and column is explained in docs/record.md.
+-- The record of one experiment, version 3. Every table and column is explained in docs/record.md.
 -- Times are epoch seconds, sizes of money US dollars; names that are SQL words ("commit", "end") are quoted.
 
 CREATE TABLE experiment (
@@ -44,6 +44,10 @@ CREATE TABLE run (
   ruler_backend TEXT NOT NULL,
   ruler_digest TEXT NOT NULL,
   unprotected INTEGER NOT NULL CHECK (unprotected IN (0, 1)),
+  cap_attempt_dollars REAL,
+  cap_attempt_tokens INTEGER,
+  nudges INTEGER,
+  switching INTEGER NOT NULL DEFAULT 1 CHECK (switching IN (0, 1)),
   CHECK ((state = 'running') = (ended_at IS NULL))
 ) STRICT;
 
@@ -54,6 +58,12 @@ CREATE TABLE agent (
   slots INTEGER NOT NULL,
   costs_money INTEGER NOT NULL CHECK (costs_money IN (0, 1)),
   paused_until REAL,
+  paused_why TEXT,
+  streams INTEGER NOT NULL DEFAULT 0 CHECK (streams IN (0, 1)),
+  cap_dollars REAL,
+  cap_tokens INTEGER,
+  cap_attempt_dollars REAL,
+  cap_attempt_tokens INTEGER,
   PRIMARY KEY (run, agent, model)
 ) STRICT, WITHOUT ROWID;
 
@@ -105,6 +115,10 @@ CREATE TABLE attempt (
   trust TEXT CHECK (trust IN ('judged', 'judged-weak', 'unprotected', 'self-reported')),
   confirmed INTEGER NOT NULL DEFAULT 0 CHECK (confirmed IN (0, 1)),
   flagged INTEGER NOT NULL DEFAULT 0 CHECK (flagged IN (0, 1)),
+  -- what is left of the agent's session
+  transcript TEXT,
+  session TEXT,
+  home_until REAL,
   CHECK ((state IN ('judged', 'abandoned')) = (ended_at IS NOT NULL)),
   CHECK ((state IN ('judged', 'abandoned')) = (outcome IS NOT NULL))
 ) STRICT;
@@ -116,8 +130,34 @@ CREATE INDEX attempt_island ON attempt (island, attempt, score);
 CREATE INDEX attempt_restart ON attempt (island, attempt) WHERE move = 'restart';
 CREATE INDEX attempt_best ON attempt (trust, score, attempt) WHERE confirmed = 1 AND score IS NOT NULL;
 CREATE INDEX attempt_continues ON attempt (continues) WHERE continues IS NOT NULL;
+CREATE INDEX attempt_home ON attempt (home_until) WHERE home_until IS NOT NULL;
 CREATE INDEX attempt_late ON attempt (late_of) WHERE late_of IS NOT NULL;
 CREATE INDEX attempt_outcome ON attempt (outcome) WHERE outcome IS NOT NULL;
+
+CREATE TABLE bill (
+  attempt INTEGER NOT NULL REFERENCES attempt,
+  model TEXT NOT NULL,
+  input INTEGER NOT NULL CHECK (input >= 0),
+  output INTEGER NOT NULL CHECK (output >= 0),
+  cache_read INTEGER NOT NULL CHECK (cache_read >= 0),
+  cache_write INTEGER NOT NULL CHECK (cache_write >= 0),
+  at REAL NOT NULL,
+  PRIMARY KEY (attempt, model)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE incident (
+  incident INTEGER PRIMARY KEY,
+  at REAL NOT NULL,
+  run INTEGER NOT NULL REFERENCES run,
+  attempt INTEGER REFERENCES attempt,
+  agent TEXT,
+  kind TEXT NOT NULL CHECK (kind IN ('wind-down', 'nudge', 'stall', 'loop', 'limit', 'parked', 'opened', 'switched',
+    'backoff', 'broken', 'resumed', 'budget', 'overshoot', 'secret')),
+  text TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX incident_attempt ON incident (attempt, kind);
+CREATE INDEX incident_run ON incident (run, kind);
 
 CREATE TABLE measurement (
   measurement INTEGER PRIMARY KEY,
@@ -226,6 +266,18 @@ CREATE TABLE tally (
 ) STRICT;
 INSERT INTO tally VALUES (1, 0, 0, 0.0, 0.0, 0, 0.0, 0, 0, 0.0, 0);
 
+CREATE TABLE account (
+  agent TEXT PRIMARY KEY,
+  attempts INTEGER NOT NULL,
+  ended INTEGER NOT NULL,
+  agent_seconds REAL NOT NULL,
+  tokens INTEGER NOT NULL,
+  dollars REAL NOT NULL,
+  dollars_unknown INTEGER NOT NULL,
+  top_dollars REAL NOT NULL,
+  top_tokens INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE refusal (
   refusal INTEGER PRIMARY KEY,
   attempt INTEGER REFERENCES attempt,
@@ -277,6 +329,24 @@ BEGIN SELECT raise(ABORT, 'decisions are written once'); END;
 CREATE TRIGGER decision_stays BEFORE DELETE ON decision
 BEGIN SELECT raise(ABORT, 'decisions are never deleted'); END;
 
+CREATE TRIGGER incident_once BEFORE UPDATE ON incident
+BEGIN SELECT raise(ABORT, 'incidents are written once'); END;
+
+CREATE TRIGGER incident_stays BEFORE DELETE ON incident
+BEGIN SELECT raise(ABORT, 'incidents are never deleted'); END;
+
+CREATE TRIGGER bill_forward BEFORE UPDATE ON bill
+WHEN new.attempt <> old.attempt OR new.model <> old.model OR new.input < old.input OR new.output < old.output
+  OR new.cache_read < old.cache_read OR new.cache_write < old.cache_write
+BEGIN SELECT raise(ABORT, 'a bill only grows'); END;
+
+CREATE TRIGGER bill_stays BEFORE DELETE ON bill
+BEGIN SELECT raise(ABORT, 'bills are never deleted'); END;
+
+CREATE TRIGGER spent_forward BEFORE UPDATE OF tokens, dollars ON attempt
+WHEN new.tokens < old.tokens OR new.dollars < old.dollars
+BEGIN SELECT raise(ABORT, 'what an attempt has spent only grows'); END;
+
 -- Totals, kept here so that no writer can forget them and no reader has to add up the past.
 
 CREATE TRIGGER tally_attempt AFTER INSERT ON attempt WHEN new.attempt > 0
@@ -314,3 +384,29 @@ END;
 
 CREATE TRIGGER tally_duel AFTER INSERT ON duel
 BEGIN UPDATE tally SET judge_seconds = judge_seconds + new.seconds; END;
+
+CREATE TRIGGER account_attempt AFTER INSERT ON attempt WHEN new.attempt > 0
+BEGIN
+  INSERT INTO account VALUES (new.agent, 1, 0, 0.0, 0, 0.0, 0, 0.0, 0)
+  ON CONFLICT (agent) DO UPDATE SET attempts = attempts + 1;
+END;
+
+CREATE TRIGGER account_usage AFTER UPDATE OF seconds, tokens, dollars ON attempt
+BEGIN
+  UPDATE account SET
+    agent_seconds = agent_seconds + new.seconds - old.seconds,
+    tokens = tokens + new.tokens - old.tokens,
+    dollars = dollars + ifnull(new.dollars, 0.0) - ifnull(old.dollars, 0.0),
+    dollars_unknown = dollars_unknown + (new.dollars IS NULL) - (old.dollars IS NULL)
+  WHERE agent = new.agent;
+END;
+
+CREATE TRIGGER account_ended AFTER UPDATE OF state ON attempt
+WHEN new.state IN ('judged', 'abandoned') AND new.attempt > 0
+BEGIN
+  UPDATE account SET
+    ended = ended + 1,
+    top_dollars = max(top_dollars, ifnull(new.dollars, 0.0)),
+    top_tokens = max(top_tokens, new.tokens)
+  WHERE agent = new.agent;
+END;

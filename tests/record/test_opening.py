@@ -194,11 +194,87 @@ def test_a_migration_that_loses_a_row_is_taken_back(first_version):
     step = (SCHEMA_1.parents[2] / "src/kernelfactory/migrations/0002-suspicion-and-noise.sql").read_text()
     worse = step.replace("FROM measurement;", "FROM measurement WHERE measurement <> 7;")
     assert worse != step
+    third = (SCHEMA_1.parents[2] / "src/kernelfactory/migrations/0003-agents.sql").read_text()
     with pytest.raises(BadInput, match="rows would point at nothing"):
-        Record.open(first_version, Options(steps={2: worse}))
+        Record.open(first_version, Options(steps={2: worse, 3: third}))
     with pytest.raises(BadInput, match="older"):
         Reader.open(first_version)
     assert bring_up_to_date(first_version)
+
+
+VERSION_2 = Path(__file__).with_name("version-2.sql")
+"""What `sqlite3 record.db .dump` said of a record that version 2 wrote: a run of three attempts, a resume of two."""
+
+
+@pytest.fixture
+def second_version(tmp_path):
+    folder = tmp_path / "second"
+    folder.mkdir()
+    db = sqlite3.connect(folder / "record.db")
+    db.executescript(f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = 2;\n{VERSION_2.read_text()}")
+    db.close()
+    return folder
+
+
+def rows(path: Path, tables: dict[str, list[str]]) -> dict[str, list[tuple]]:
+    """What the tables hold in these columns."""
+    db = sqlite3.connect(path)
+    answer = {}
+    for table, columns in tables.items():
+        names = ", ".join(f'"{column}"' for column in columns)
+        answer[table] = sorted(db.execute(f"SELECT {names} FROM {table}").fetchall(), key=repr)
+    db.close()
+    return answer
+
+
+def columns_of(path: Path) -> dict[str, list[str]]:
+    db = sqlite3.connect(path)
+    named = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'").fetchall()
+    answer = {name: [row[1] for row in db.execute(f"PRAGMA table_info({name})")] for (name,) in named}
+    db.close()
+    return answer
+
+
+def test_a_record_that_version_2_wrote_keeps_every_row_and_gets_the_new_columns(second_version, experiment, tmp_path):
+    path = second_version / "record.db"
+    old = columns_of(path)
+    before = rows(path, old)
+    assert len(before["attempt"]) == 6 and len(before["run"]) == 2
+    with pytest.raises(BadInput, match=r"older kernelfactory: kf resume"):
+        Reader.open(second_version)
+    assert bring_up_to_date(second_version) == path.with_name("record.db.v2")
+    assert rows(path, old) == before == rows(path.with_name("record.db.v2"), old)
+    Record.create(tmp_path / "fresh", experiment).close()
+    assert schema(path) == schema(tmp_path / "fresh" / "record.db")
+    with Record.open(second_version) as record:
+        assert [run.switching for run in record.runs()] == [True, True]
+        assert record.runs()[1].cap_dollars == 90.0 and record.runs()[1].cap_attempt_dollars is None
+        spend = record.spend_of("command")
+        assert (spend.attempts, spend.unpriced, spend.top_dollars) == (5, 5, 0.0)
+        assert spend.worked == pytest.approx(record.spend(0.0).worked)
+        assert (record.parked(), record.kept(0.0), record.incidents(), record.running()) == ({}, [], [], [])
+        assert (
+            record.attempt(3).session is None
+            and record.attempt(3).tree == before["attempt"][3][old["attempt"].index("tree")]
+        )
+
+
+def test_an_agent_that_waited_in_version_2_waits_for_a_reason(second_version):
+    with sqlite3.connect(second_version / "record.db") as db:
+        db.execute("UPDATE agent SET paused_until = 4e9 WHERE run = 2")
+    db.close()
+    bring_up_to_date(second_version)
+    with Reader.open(second_version) as reader:
+        assert reader.parked() == {"command": (4e9, "at its usage limit")}
+
+
+def test_sums_of_agents_that_version_2_left_out_would_be_seen(second_version):
+    """The fault: a step that makes the table and forgets what is to be in it."""
+    step = (SCHEMA_1.parents[2] / "src/kernelfactory/migrations/0003-agents.sql").read_text()
+    worse = step.replace("FROM attempt WHERE attempt > 0 GROUP BY agent;", "FROM attempt WHERE 0 GROUP BY agent;")
+    assert worse != step
+    with Record.open(second_version, Options(steps={3: worse})) as record:
+        assert record.spend_of("command").attempts != 5
 
 
 def test_one_writer_whose_lock_dies_with_it(closed):

@@ -44,7 +44,8 @@ def test_life_of_an_attempt(book):
     )
     assert (claimed.inspirations, claimed.share_notes, claimed.run, claimed.outcome) == ((0,), False, run, None)
     book.record.lent(attempt, workspace="/lent", brief="sha256:brief")
-    book.record.renew(attempt, 5000.0, Usage(1.0, 5, 0.1))
+    book.record.renew(attempt, 5000.0)
+    book.record.bill(attempt, Usage(1.0, 5, 0.1), book.tick())
     book.record.tried(attempt)
     first = book.measure(attempt, 990.0, "t1")
     second = book.measure(attempt, None, "t2", reason="no", reason_code="wrong_answer")
@@ -221,7 +222,7 @@ def test_totals_equal_a_recount(book):
         attempt = book.claim()
         for _ in range(dice.randrange(3)):
             book.measure(attempt, dice.choice([None, dice.uniform(1, 1e3)]))
-        book.record.renew(attempt, 9e9, Usage(dice.random(), dice.randrange(9), dice.choice([None, 1.0])))
+        book.record.bill(attempt, Usage(dice.random(), dice.randrange(9), dice.choice([None, 1.0])), book.tick())
         if dice.random() < 0.7:
             book.record.abandon(attempt, book.work(dollars=dice.choice([None, 2.0])), book.tick())
     with raw(book) as db:
@@ -433,7 +434,7 @@ def test_runs(book):
     first = book.start(cap_attempts=5, target=900.0)
     book.seed()
     second = book.start(unprotected=True, crew=(Crew("a", "m", 3), Crew("b", None, 1)))
-    book.record.pause(second, Crew("a", "m", 3), 99.0)
+    book.record.pause(second, "a", 99.0, "at its usage limit")
     book.claim(agent="a", model="m")
     runs = book.record.runs()
     assert [(r.run, r.state, r.why) for r in runs] == [
@@ -442,9 +443,10 @@ def test_runs(book):
     assert (runs[0].ended_at, runs[0].cap_attempts, runs[0].target) == (1002.0, 5, 900.0)
     assert book.record.hours(1010.0) == pytest.approx((1 + 7) / 3600)
     assert book.record.agents() == [
-        {"agent": "a", "model": "m", "slots": 3, "busy": 1, "paused_until": "1970-01-01T00:01:39.000+00:00"},
-        {"agent": "b", "model": None, "slots": 1, "busy": 0, "paused_until": None},
-    ]
+        {"agent": "a", "model": "m", "slots": 3, "busy": 1, "paused_until": "1970-01-01T00:01:39.000+00:00",
+         "paused_why": "at its usage limit"},
+        {"agent": "b", "model": None, "slots": 1, "busy": 0, "paused_until": None, "paused_why": None},
+    ]  # fmt: skip
     book.record.end_run(second, "finished", "all 5 attempts are made", book.tick())
     assert book.record.state() == ("finished", "all 5 attempts are made")
 
@@ -462,7 +464,7 @@ def test_status_and_attempts_have_the_shapes_of_the_contract(book):
     status = json.loads(json.dumps(book.record.status()))
     assert set(status) >= {
         *("experiment", "problem", "state", "why", "attempts", "measurements", "rejected", "quarantined", "best"),
-        *("baseline", "spent", "islands", "agents"),
+        *("baseline", "spent", "islands", "agents", "kept", "incidents"),
     }
     assert status["state"] == "running"
     assert status["attempts"] == {"claimed": 1, "submitted": 0, "judged": 3, "abandoned": 0}
@@ -504,7 +506,7 @@ def test_every_table_and_column_is_explained(book):
     with raw(book) as db:
         named = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
         tables = [row[0] for row in named]
-        assert len(tables) == 12
+        assert len(tables) == 15
         for table in tables:
             section = text.partition(f"\n## `{table}`\n")[2].partition("\n## ")[0]
             columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]

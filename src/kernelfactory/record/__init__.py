@@ -1,5 +1,6 @@
 """The record: one SQLite file an experiment; one process writes it, anyone reads it. Refuses to decide anything."""
 
+from kernelfactory.record.agents import Happened, Kept
 from kernelfactory.record.owner import owner
 from kernelfactory.record.reading import Filter, Reader
 from kernelfactory.record.rows import (
@@ -29,9 +30,11 @@ __all__ = [
     "Decision",
     "Fight",
     "Filter",
+    "Happened",
     "Held",
     "Improvement",
     "IslandRow",
+    "Kept",
     "Options",
     "Reader",
     "Record",

@@ -72,6 +72,17 @@ PAID = """
 SELECT 1 FROM attempt a JOIN agent g ON g.run = a.run AND g.agent = a.agent AND g.model = ifnull(a.model, '')
 WHERE a.attempt = ? AND g.costs_money = 1"""
 RUNNING = """
-SELECT count(*) AS running, sum(ifnull(costs_money, 0)) AS paying FROM attempt a LEFT JOIN agent g
-  ON g.run = a.run AND g.agent = a.agent AND g.model = ifnull(a.model, '')
-WHERE a.state IN ('claimed', 'submitted')"""
+SELECT attempt, a.agent, dollars, tokens, ifnull(costs_money, 0) AS costs_money, ifnull(streams, 0) AS streams
+FROM attempt a LEFT JOIN agent g ON g.run = a.run AND g.agent = a.agent AND g.model = ifnull(a.model, '')
+WHERE a.state IN ('claimed', 'submitted') ORDER BY attempt"""
+ACCOUNTS = """
+SELECT agent, max(costs_money) AS costs_money, min(streams) AS streams, min(cap_dollars) AS cap_dollars,
+  min(cap_tokens) AS cap_tokens, min(cap_attempt_dollars) AS cap_attempt_dollars,
+  min(cap_attempt_tokens) AS cap_attempt_tokens
+FROM agent WHERE run = (SELECT max(run) FROM run) GROUP BY agent"""
+KEPT = """
+SELECT attempt, agent, model, session, workspace, home_until AS until, score FROM attempt
+WHERE home_until > ? AND "end" IN ('limit', 'interrupted') AND state IN ('judged', 'abandoned')
+  AND session IS NOT NULL AND workspace IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM attempt later WHERE later.continues = attempt.attempt)
+ORDER BY attempt"""

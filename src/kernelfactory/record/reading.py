@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from kernelfactory.budget import Reserved, Spend, reserve
 from kernelfactory.model import (
     TRUST_ORDER,
     BadInput,
@@ -22,6 +21,7 @@ from kernelfactory.model import (
     Trust,
 )
 from kernelfactory.record import queries
+from kernelfactory.record.agents import Agents
 from kernelfactory.record.owner import owner
 from kernelfactory.record.rows import (
     Attempt,
@@ -35,12 +35,10 @@ from kernelfactory.record.rows import (
     attempt_of,
     columns,
     event_of,
-    iso,
     plain,
     token_digest,
 )
 from kernelfactory.record.store import VERSION, check_file, connect_for_reading, database
-from kernelfactory.record.suspects import Suspects
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class Filter:
     parent: int | None = None
 
 
-class Reader(Suspects):
+class Reader(Agents):
     """Questions to one record. Values are copies: nothing read here changes later. Attempt 0 is the seed.
 
     `Reader.open(folder)` opens read-only. Every call may raise BadInput when the file turns out to be damaged.
@@ -216,25 +214,6 @@ class Reader(Suspects):
     def spent(self) -> Spent:
         return Spent(**self._one(f"SELECT {columns(Spent, 'tally')} FROM tally"))
 
-    def spend(self, now: float) -> Spend:
-        """What ended attempts took, as budgets count it; `seconds` of running until `now`."""
-        row = self._one("SELECT * FROM tally")
-        return Spend(
-            attempts=row["ended"],
-            seconds=self.hours(now) * 3600.0,
-            dollars=row["dollars"],
-            tokens=row["tokens"],
-            unpriced=row["dollars_unknown"],
-            worked=row["agent_seconds"],
-            top_dollars=row["top_dollars"],
-            top_tokens=row["top_tokens"],
-        )
-
-    def reserved(self, now: float) -> Reserved:
-        """What the attempts that are still open may take."""
-        row = self._one(queries.RUNNING)
-        return reserve(self.spend(now), row["running"], row["paying"] or 0)
-
     def best_measurement(self) -> Measurement | None:
         """The measurement behind `best()`."""
         best = self.best()
@@ -252,16 +231,12 @@ class Reader(Suspects):
     def runs(self) -> list[Run]:
         """Every `kf run` and `kf resume`, in order."""
         rows = self._all("SELECT * FROM run ORDER BY run")
-        return [Run(**{**dict(row), "unprotected": bool(row["unprotected"])}) for row in rows]
+        bools = ("unprotected", "switching")
+        return [Run(**{**dict(row), **{name: bool(row[name]) for name in bools}}) for row in rows]
 
     def refusals(self) -> list[Refusal]:
         """Verbs that were refused, in order."""
         return [Refusal(**row) for row in self._all("SELECT * FROM refusal ORDER BY refusal")]
-
-    def hours(self, now: float) -> float:
-        """Hours of running, over all runs."""
-        rows = self._all("SELECT sum(ifnull(ended_at, max(?, started_at)) - started_at) AS seconds FROM run", now)
-        return float(rows[0]["seconds"] or 0.0) / 3600.0
 
     def state(self) -> tuple[str, str | None]:
         """running, stopped or finished, and why."""
@@ -272,30 +247,21 @@ class Reader(Suspects):
             return "stopped", f"its process ended without a word: kf resume {self.folder} goes on"
         return rows[0]["state"], rows[0]["why"]
 
-    def agents(self) -> list[dict[str, Any]]:
-        """Who works in the latest run."""
-        rows = self._all(
-            "SELECT agent, model, slots, paused_until, (SELECT count(*) FROM attempt a WHERE a.state = 'claimed'"
-            " AND a.run = agent.run AND a.agent = agent.agent AND ifnull(a.model, '') = agent.model) AS busy"
-            " FROM agent WHERE run = (SELECT max(run) FROM run) ORDER BY agent, model"
-        )
-        return [{**dict(row), "model": row["model"] or None, "paused_until": iso(row["paused_until"])} for row in rows]
-
-    def status(self) -> dict[str, Any]:
-        """What `kf status --json` prints, from one snapshot."""
+    def status(self, now: float = 0.0) -> dict[str, Any]:
+        """What `kf status --json` prints, from one snapshot; homes of sessions that are due at `now` are not listed."""
         with self._lock:
             own = not self._db.in_transaction
             if own:
                 self._db.execute("BEGIN")
             try:
-                return self._status()
+                return self._status(now)
             finally:
                 if own:
                     self._db.execute("ROLLBACK")
 
     # how it is asked
 
-    def _status(self) -> dict[str, Any]:
+    def _status(self, now: float) -> dict[str, Any]:
         (state, why), best, spent = self.state(), self.best(), self.spent()
         counts = dict.fromkeys(("claimed", "submitted", "judged", "abandoned"), 0)
         counts |= self._counts("SELECT state, count(*) FROM attempt WHERE attempt > 0 GROUP BY state")
@@ -341,6 +307,8 @@ class Reader(Suspects):
                 for row in self.islands()
             ],
             "agents": self.agents(),
+            "kept": self._kept_json(now),
+            "incidents": self._counts("SELECT kind, count(*) FROM incident GROUP BY kind ORDER BY kind"),
         }
 
     def _page(self, names: str, which: Filter, limit: int | None, offset: int) -> list[sqlite3.Row]:

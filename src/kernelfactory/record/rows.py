@@ -25,7 +25,6 @@ from kernelfactory.model import (
     Trust,
     Usage,
     Verdict,
-    Work,
 )
 
 Saying = Literal["release", "reject"]
@@ -86,6 +85,9 @@ class Attempt:
     trust: Trust | None
     confirmed: bool
     flagged: bool
+    transcript: str | None
+    session: str | None
+    home_until: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,10 @@ class Run:
     ruler_backend: str
     ruler_digest: str
     unprotected: bool
+    cap_attempt_dollars: float | None
+    cap_attempt_tokens: int | None
+    nudges: int | None
+    switching: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,17 +265,24 @@ class ClaimRow:
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """One agent of a run: its name, model and how many work at a time."""
+    """One agent of a run: its name, model and how many work at a time. `streams`: its usage is known while it works;
+    the caps are those of all attempts of that name, and of each one (None: none of its own)."""
 
     agent: str
     model: str | None
     slots: int
     costs_money: bool = False
+    streams: bool = False
+    cap_dollars: float | None = None
+    cap_tokens: int | None = None
+    cap_attempt_dollars: float | None = None
+    cap_attempt_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What `kf run` or `kf resume` was started with; caps are None where there is none."""
+    """What `kf run` or `kf resume` was started with; caps are None where there is none. `nudges`: how often an agent
+    that stops early is sent on; `switching`: a slot whose agent waits is given to another."""
 
     attempt_seconds: float
     jail: str
@@ -283,6 +296,10 @@ class Start:
     cap_tokens: int | None = None
     target: float | None = None
     crew: tuple[Crew, ...] = ()
+    cap_attempt_dollars: float | None = None
+    cap_attempt_tokens: int | None = None
+    nudges: int | None = None
+    switching: bool = True
 
 
 # ── values from rows ─────────────────────────────────────────────────────────────────────────────
@@ -407,20 +424,8 @@ def attempt_json(row: Attempt, score: float | None, flags: Sequence[Mapping[str,
         "trust": row.trust,
         "confirmed": row.confirmed,
         "fault": row.fault,
-    }
-
-
-def spent_of(usage: Usage) -> dict[str, object]:
-    """What a usage is in an attempt's row."""
-    return {"seconds": usage.seconds, "tokens": usage.tokens, "dollars": usage.dollars}
-
-
-def handed_in(work: Work) -> dict[str, object]:
-    """What is kept of work that was handed in."""
-    return spent_of(work.usage) | {
-        "end": work.end,
-        "fault": work.fault and text(work.fault),
-        "notes": text(work.notes, None),
+        "session": row.session,
+        "transcript": row.transcript,
     }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kernelfactory.model import BadInput, Experiment, KernelFactoryError
 
-VERSION = 2
+VERSION = 3
 APPLICATION = 0x4B466163
 """`PRAGMA application_id` of a record ("KFac")."""
 DATABASE = "record.db"

@@ -6,8 +6,7 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -15,26 +14,20 @@ from kernelfactory.model import (
     BadInput,
     Duel,
     Experiment,
-    LostClaim,
     Outcome,
-    Usage,
     Verdict,
     Work,
 )
+from kernelfactory.record.dealing import Dealing
 from kernelfactory.record.owner import own, refuse_network
-from kernelfactory.record.reading import Reader
 from kernelfactory.record.rows import (
-    Attempt,
     ClaimRow,
-    Crew,
     Saying,
-    Start,
-    handed_in,
     shallow,
-    spent_of,
     text,
     token_digest,
 )  # fmt: skip
+from kernelfactory.record.spending import handed_in
 from kernelfactory.record.store import (
     DATABASE,
     VERSION,
@@ -55,10 +48,9 @@ Purpose = Literal["screen", "confirm", "rejudge", "release"]
 ORDINARY = Options()
 REFUSALS = 100
 """Different refusals kept an attempt; further ones are counted in one row."""
-INTERRUPTED = "its process ended without a word"
 
 
-class Record(Reader):
+class Record(Dealing):
     """The one writer of an experiment, and a Reader. Usable from many threads: one connection behind one lock.
 
     Every verb is a transaction of its own, or joins the one that is open (`with record.transaction():`). Raises
@@ -90,60 +82,6 @@ class Record(Reader):
                 self._db.close()
                 os.close(self._owned)
                 self._owned = -1
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """BEGIN IMMEDIATE … COMMIT, or ROLLBACK when the body raises. Inside another one it is part of that one."""
-        with self._lock:
-            outer = self._inside()
-            if not outer:
-                self._all("BEGIN IMMEDIATE")
-            try:
-                yield
-                if not outer:
-                    self._all("COMMIT")
-            except BaseException:
-                if not outer and self._inside():
-                    self._db.execute("ROLLBACK")
-                raise
-
-    def _inside(self) -> bool:
-        return self._db.in_transaction
-
-    # runs
-
-    def start_run(self, start: Start, at: float) -> int:
-        """A new run of this process; one that was left open is closed as interrupted, at its last sign of life."""
-        values = shallow(start)
-        del values["crew"]
-        values |= {"started_at": at, "state": "running", "pid": os.getpid(), "unprotected": int(start.unprotected)}
-        with self.transaction():
-            self._all(
-                "UPDATE run SET state = 'stopped', why = ?, ended_at = max(started_at, ifnull("
-                "(SELECT at FROM event ORDER BY seq DESC LIMIT 1), 0.0)) WHERE state = 'running'",
-                INTERRUPTED,
-            )
-            run = self._insert("run", values)
-            for item in start.crew:
-                row = shallow(item) | {"run": run, "model": item.model or "", "costs_money": int(item.costs_money)}
-                self._insert("agent", row)
-        return run
-
-    def end_run(self, run: int, state: Literal["stopped", "finished"], why: str, at: float) -> None:
-        """Why a run ended: finished when it reached what it was asked for."""
-        with self.transaction():
-            self._all(
-                "UPDATE run SET state = ?, why = ?, ended_at = max(?, started_at) WHERE run = ? AND state = 'running'",
-                *(state, text(why), at, run),
-            )
-
-    def pause(self, run: int, crew: Crew, until: float | None) -> None:
-        """An agent waits at its usage limit until then (None: works again)."""
-        with self.transaction():
-            self._all(
-                "UPDATE agent SET paused_until = ? WHERE run = ? AND agent = ? AND model = ?",
-                *(until, run, crew.agent, crew.model or ""),
-            )
 
     # the verbs' rows
 
@@ -206,11 +144,10 @@ class Record(Reader):
                 *(workspace, brief, prompt, attempt),
             )
 
-    def renew(self, attempt: int, lease_until: float, usage: Usage | None = None) -> None:
-        """A longer lease; `usage` when it is known how much has been spent by now. LostClaim: no longer claimed."""
+    def renew(self, attempt: int, lease_until: float) -> None:
+        """A longer lease. LostClaim: no longer claimed."""
         with self.transaction():
-            values: dict[str, object] = {"lease_until": lease_until}
-            self._update(attempt, values | (spent_of(usage) if usage else {}), "claimed")
+            self._update(attempt, {"lease_until": lease_until}, "claimed")
 
     def tried(self, attempt: int) -> None:
         """Counts a quick try. LostClaim: no longer claimed."""
@@ -242,6 +179,7 @@ class Record(Reader):
         values = handed_in(work) | {"state": "submitted", "submitted_at": at, "commit": commit, "tree": tree}
         with self.transaction():
             self._update(attempt, values, "claimed")
+            self._bill(attempt, work.usage, at)
 
     def judged(
         self, attempt: int, outcome: Outcome, measurement: int | None, at: float, *, fault: str | None = None
@@ -259,6 +197,7 @@ class Record(Reader):
         values = handed_in(work) | {"state": "abandoned", "outcome": "none", "ended_at": at}
         with self.transaction():
             self._update(attempt, values, "claimed", "submitted")
+            self._bill(attempt, work.usage, at)
             self._event("abandoned", attempt, None, at)
 
     def rejudged(self, attempt: int, measurement: int, at: float, outcome: Outcome | None = None) -> None:
@@ -374,28 +313,6 @@ class Record(Reader):
             | {"seq": seq, "at": at, "attempt": best.attempt, "measurement": best.measurement}
             | {"score": best.score, "trust": best.trust, "hours": self.hours(at)},
         )
-
-    def _expect(self, attempt: int, *states: str) -> Attempt:
-        row = self.attempt(attempt)
-        if row.state not in states:
-            raise LostClaim(f"attempt {attempt} is {row.state}: its claim is over")
-        return row
-
-    def _update(self, attempt: int, values: Mapping[str, object], *states: str) -> None:
-        names = ", ".join(f'"{name}" = ?' for name in values)
-        marks = ", ".join("?" * len(states))
-        sql = f"UPDATE attempt SET {names} WHERE attempt = ? AND state IN ({marks}) RETURNING attempt"
-        if not self._all(sql, *values.values(), attempt, *states):
-            self._expect(attempt, *states)
-
-    def _insert(self, table: str, values: Mapping[str, object]) -> int:
-        names = ", ".join(f'"{name}"' for name in values)
-        marks = ", ".join("?" * len(values))
-        with disk(self._path):
-            return int(
-                self._db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values())).lastrowid
-                or 0
-            )
 
 
 _VERDICT = ("tree", "verdict", "score", "screened", "reason_code", "jail", "trust", "inputs")
