@@ -124,7 +124,8 @@ class OpenAI(Stub):
                 return closed() if fault.kind == "cut" else silent()
             choice = {"index": 0, "message": message, "finish_reason": why}
             return Answer(200, {**base, "object": "chat.completion", "choices": [choice], "usage": self._spent()})
-        return _streamed(list(_chunks(base, message, why, self._spent())), fault, {})
+        apart = (body.get("stream_options") or {}).get("include_usage") is True
+        return _streamed(list(_chunks(base, message, why, (self._spent(), apart))), fault, {})
 
     def _spent(self) -> dict[str, Any]:
         usage = self._usage()
@@ -307,16 +308,22 @@ def _numbered(events: Sequence[tuple[str, dict[str, Any]]]) -> list[Event]:
     return [(name, {"type": name, "sequence_number": number, **data}) for number, (name, data) in enumerate(events)]
 
 
-def _chunks(base: Mapping[str, Any], message: Mapping[str, Any], why: str, usage: Mapping[str, Any]) -> Iterator[Event]:
-    def chunk(delta: Mapping[str, Any], finish: str | None = None) -> Event:
-        choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
-        return "", {**base, "object": "chat.completion.chunk", "choices": choices}
+def _chunks(
+    base: Mapping[str, Any], message: Mapping[str, Any], why: str, spent: tuple[Mapping[str, Any], bool]
+) -> Iterator[Event]:
+    """`spent`: the usage, and whether it comes in a chunk of its own."""
 
-    yield chunk({"role": "assistant", "content": ""})
+    def chunk(delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
+        choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+        return {**base, "object": "chat.completion.chunk", "choices": choices}
+
+    usage, apart = spent
+    yield "", chunk({"role": "assistant", "content": ""})
     for piece in words(message["content"]):
-        yield chunk({"content": piece})
+        yield "", chunk({"content": piece})
     for index, call in enumerate(message.get("tool_calls") or []):
-        yield chunk({"tool_calls": [{"index": index, **call}]})
-    yield chunk({}, why)
-    yield "", {**base, "object": "chat.completion.chunk", "choices": [], "usage": usage}
+        yield "", chunk({"tool_calls": [{"index": index, **call}]})
+    yield "", {**chunk({}, why), **({} if apart else {"usage": usage})}
+    if apart:
+        yield "", {**base, "object": "chat.completion.chunk", "choices": [], "usage": usage}
     yield "", "[DONE]"
