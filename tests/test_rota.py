@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import cycle, permutations
+from itertools import cycle, pairwise, permutations
 from typing import Any
 
 import pytest
@@ -471,6 +471,16 @@ FOR_EVER: list[tuple[Trouble, float | None, float]] = [
     ("rate_limit", 1.0, 0.1),
     ("error", None, 6.0),
 ]
+
+
+@pytest.mark.parametrize("trouble", PERSON)
+def test_one_that_nobody_sees_to_is_tried_now_and_then_while_others_work(trouble: Trouble) -> None:
+    def fate(name: str, now: float) -> tuple[Trouble | None, float | None, float, bool]:
+        return (trouble, None, 3.0, False) if name == "a" else (None, None, 1200.0, True)
+
+    starts = Shop(fate, {"a": 4, "b": 1}).play(24.0).starts("a")
+    assert starts[:4] == [NOW] * 4 and 4 <= len(starts) - 4 <= 5  # after 1, 2, 4, 8 and 8 hours, one alone
+    assert all(late - soon >= ASK for soon, late in pairwise(starts[3:]))
 
 
 @pytest.mark.parametrize(("trouble", "until", "seconds"), FOR_EVER)

@@ -166,7 +166,7 @@ def test_circles(pairs: list[tuple[Event, Event]]) -> None:
         [ran("{}", f'{{"score": {900 - n}}}', "mcp__kernelfactory__measure") for n in range(40)],
         [ran("python bench.py", f"{n}.31 ms") for n in range(40)],
         repeated(40, ("sleep 60; cat log", "epoch 1")),
-        repeated(40, ("(sleep 5)", ""), ("wait", "")),
+        repeated(40, ("(sleep 5)", ""), ("bash -lc 'wait'", "")),
         [ran("b1", "still running", "BashOutput") for _ in range(40)],
         [ran("7", "", "write_stdin") for _ in range(40)],
         [pair for n in range(40) for pair in (ran("pytest", "failed"), ran("x", "done", "Edit"))],
@@ -178,9 +178,8 @@ def test_circles(pairs: list[tuple[Event, Event]]) -> None:
         repeated(ENOUGH - 1, ("pytest", "failed")),
     ],
     ids=[
-        "scores that change", "by a tool", "a benchmark that is noisy", "sleep", "wait", "a shell in the background",
-        "a shell that is waited for", "edits", "edits by the shell", "edits and measurements", "edits that look like waiting", "many files",
-        "results that differ", "nine",
+        "scores", "scores of a tool", "noise", "sleep", "wait", "background", "stdin", "edits", "shell edits",
+        "edits, measured", "edits that wait", "many files", "results differ", "nine",
     ],
 )  # fmt: skip
 def test_no_circles(pairs: list[tuple[Event, Event]]) -> None:

@@ -41,7 +41,7 @@ NO_EDITS = ("todo", "stdin")
 """What the names of tools that change files have in them, and names that only look like it."""
 
 POLLS = ("output", "stdin", "wait", "sleep", "poll")
-_POLLING = re.compile(r"(?:^|[\s;&|(])(?:sleep|wait)\b")
+_POLLING = re.compile(r"""(?:^|[\s;&|('"`])(?:sleep|wait)\b""")
 """Tools and commands that wait for something: however often, that is no circle."""
 
 _PASSING = re.compile(r"\b\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?\b|\b0x[0-9a-fA-F]+\b|\bin \d+(?:\.\d+)? ?s\b|\bpid \d+\b")
