@@ -324,7 +324,13 @@ def test_the_shipped_texts_say_what_they_must() -> None:
     assert notice(shipped("wind-down"), 1440.0, 1800.0).startswith("6 min are left for this attempt.")
     assert "`progress.md`" in notice(shipped("wind-down"), 0.0, 60.0)
     said = warning(shipped("loop"), after(flat(repeated(6, ("ls  -l\x1b[1m", "a")))))
-    assert "6 times" in said and "at 10 times" in said and "\n    Bash ls -l\\x1b[1m\n" in said
+    assert (
+        "6 times" in said
+        and "result; at 10 times this attempt is ended. Stop" in said
+        and "\n    Bash ls -l\\x1b[1m\n" in said
+    )
+    over = warning(shipped("loop"), after(flat(repeated(10, ("ls", "a")))))
+    assert "result. Your last turn was ended for it; the next time the attempt is. Stop" in over
     assert "for 12 min" in revival(shipped("stall"), 700.0)
 
 
