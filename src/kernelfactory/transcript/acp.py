@@ -8,7 +8,7 @@ from kernelfactory.model import Tokens, Trouble
 from kernelfactory.transcript import claude, codex, limits
 from kernelfactory.transcript.form import Event, Kind, Reset
 from kernelfactory.transcript.loose import TEXT, at, brief, count, items, number, table, text, words
-from kernelfactory.transcript.spend import Spend
+from kernelfactory.transcript.spend import Spend, less
 
 _STOPS: Mapping[str, Trouble | None] = {
     "end_turn": None,
@@ -41,6 +41,7 @@ class Acp:
         self._limit: Reset | None = None
         self._used: dict[str, Tokens] = {}
         self._turns = 0
+        self._dollars: float | None = None
 
     def update(self, params: object) -> Sequence[Event]:
         """The params of a session/update."""
@@ -61,6 +62,8 @@ class Acp:
         """The answer to a session/prompt."""
         told = self._flush()
         self._count(table(result, "usage"), items(result, "_meta", "quota", "model_usage"))
+        if self._dollars is not None:
+            self._spend.total({}, self._dollars)
         failure = _failure(table(result, "_meta"))
         if failure is not None and failure[2] == "error":
             end = self._end(failure[0], failure[1])
@@ -124,6 +127,7 @@ class Acp:
             self._limit = event.reset or self._limit
         amount = number(update, "cost", "amount")
         if amount and text(update, "cost", "currency") in ("", "USD"):  # 0: a price that it does not know
+            self._dollars = amount
             self._spend.total({}, amount)
         return (*((event,) if event is not None else ()), *self._spend.tell())
 
@@ -132,20 +136,19 @@ class Acp:
         turn = _tokens(usage)
         told = {text(each, "model") or self._model: _tokens(table(each, "token_count")) for each in by_model}
         told = told or {self._model: turn}
-        grown = {model: _grown(used, self._used.get(model, Tokens())) for model, used in told.items()}
-        added = sum(each.all for each in grown.values() if each is not None)
-        if self._turns == 0 or None in grown.values() or added < max(turn.all, 1):
-            grown = dict(told)
+        grown = _grown(told, self._used) if self._turns else None
+        if grown is None or sum(each.all for each in grown.values()) < max(turn.all, 1):
+            grown = told
         self._used, self._turns = told, self._turns + 1
         for model, each in grown.items():
-            if each is not None:
-                self._spend.part(f"{self._turns} {model}", model, each)
+            self._spend.part(f"{self._turns} {model}", model, each)
 
 
-def _grown(new: Tokens, old: Tokens) -> Tokens | None:
-    parts = [new.input - old.input, new.output - old.output, new.cache_read - old.cache_read]
-    parts.append(new.cache_write - old.cache_write)
-    return None if min(parts) < 0 else Tokens(*parts)
+def _grown(new: Mapping[str, Tokens], old: Mapping[str, Tokens]) -> Mapping[str, Tokens] | None:
+    """By how much each model's tokens have grown; None when any have not."""
+    found = {model: less(used, old.get(model, Tokens())) for model, used in new.items()}
+    whole = all(min(each.input, each.output, each.cache_read, each.cache_write) >= 0 for each in found.values())
+    return found if whole else None
 
 
 def _result(update: dict[str, object], call: str) -> Event:

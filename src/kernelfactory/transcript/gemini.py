@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from kernelfactory.model import Tokens, Trouble
 from kernelfactory.transcript import limits
-from kernelfactory.transcript.form import Clock, Event, Reset
+from kernelfactory.transcript.form import Event, Reset
 from kernelfactory.transcript.loose import SHORT, TEXT, at, brief, count, name, plain, record, table, text, words
 from kernelfactory.transcript.spend import Spend
 from kernelfactory.transcript.turn import Turn
@@ -29,14 +29,12 @@ _CODES: Mapping[int, Trouble] = {
     247: "overloaded",
 }
 """What its exit statuses mean; an HTTP status is cut to a byte (429: 173)."""
-_MIDNIGHT = Reset(clock=Clock(0, 0, zone="America/Los_Angeles"))
-"""When a daily quota begins anew, by Google's documentation; the program does not say."""
 
 
 class Gemini:
     def __init__(self) -> None:
         self.session: str | None = None
-        self._turn, self._spend = Turn(), Spend()
+        self._turn, self._spend = Turn(holds=True), Spend()
         self._said: list[str] = []
         self._failed = ""
 
@@ -70,7 +68,9 @@ class Gemini:
         if waits is not None:
             return self._waits(self._failed, float(waits[1]) / 1000)
         if found is not None and "Retrying with" in line:
-            return self._turn.wrong(Event("error", text=self._take(), trouble=limits.trouble(line) or "error"))
+            return self._turn.wrong(
+                Event("error", text=self._take(), trouble=limits.trouble(line) or "error"), aside=True
+            )
         return ()
 
     def end(self, returncode: int) -> Sequence[Event]:
@@ -82,8 +82,7 @@ class Gemini:
     def _by_code(self, found: Trouble) -> Sequence[Event]:
         (event,) = self._turn.gone(1)
         trouble = found if event.trouble in ("error", "network") else event.trouble
-        reset = _reset(event.text) if trouble == "usage_limit" else event.reset
-        return (self._turn.end(trouble, event.text, reset),)
+        return (self._turn.end(trouble, event.text, event.reset),)
 
     def _message(self, said: str, more: bool) -> Sequence[Event]:
         self._said.append(said)
@@ -107,9 +106,10 @@ class Gemini:
     def _waits(self, said: str, seconds: float) -> Sequence[Event]:
         self._take()
         if seconds > _LONG:
-            return self._turn.wrong(Event("limit", text=said, trouble="usage_limit", reset=Reset(after=seconds)))
+            limit = Event("limit", text=said, trouble="usage_limit", reset=Reset(after=seconds))
+            return self._turn.wrong(limit, aside=True)
         trouble = limits.trouble(said) or "error"
-        return self._turn.wrong(Event("error", text=said, trouble=trouble, reset=Reset(after=seconds)))
+        return self._turn.wrong(Event("error", text=said, trouble=trouble, reset=Reset(after=seconds)), aside=True)
 
     def _take(self) -> str:
         said, self._failed = self._failed, ""
@@ -122,12 +122,7 @@ class Gemini:
             return (*told, *self._spend.tell(), self._turn.end(None))
         said = text(event, "error", "message")
         trouble = limits.trouble(f"{text(event, 'error', 'type')} {said}") or "error"
-        reset = _reset(said) if trouble == "usage_limit" else limits.waits(trouble, said)
-        return (*told, *self._spend.tell(), self._turn.end(trouble, said, reset))
-
-
-def _reset(said: str) -> Reset | None:
-    return limits.reset(said) or (_MIDNIGHT if "daily quota" in said else None)
+        return (*told, *self._spend.tell(), self._turn.end(trouble, said, limits.waits(trouble, said)))
 
 
 def _result(event: dict[str, object]) -> Event:

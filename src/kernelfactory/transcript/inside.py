@@ -22,7 +22,9 @@ def show(event: Event | None = None, session: str | None = None) -> str:
     """The line (without its end) that says `event`, or what the session is called, or both."""
     said: dict[str, object] = {} if session is None else {"session": session}
     if event is not None:
-        said |= {key: value for key, value in asdict(event).items() if value not in ("", None, False, {})}
+        said |= {
+            key: value for key, value in asdict(event).items() if value or (key == "dollars" and value is not None)
+        }
     return json.dumps(said)
 
 

@@ -100,13 +100,15 @@ _STAMP = re.compile(
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _MONTH = rf"\b(?P<month>{'|'.join(_MONTHS)})[a-z]{{0,6}}\.?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
-_TIME = r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?::\d\d)?[ ]{0,2}(?P<half>[ap]\.?m\b)?"
+_TIME = r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?::\d\d)?(?:[ ]{0,2}(?P<half>[ap]\.?m\b))?"
 _CLOCK = re.compile(
     rf"(?:\b{_AGAIN}|\buntil)[ ]{{1,2}}(?:on[ ]|at[ ])?"
     rf"(?:{_MONTH}[ ]{{1,2}}{_DAY}(?:,?[ ]{{1,2}}(?P<year>20\d\d))?(?:,|[ ]at)?[ ]{{1,2}}(?:at[ ])?)?{_TIME}"
     r"(?:[ ]{0,2}\((?P<zone>[A-Za-z][A-Za-z0-9_+/-]{1,60})\)|[ ](?P<utc>UTC|GMT)\b)?",
     re.IGNORECASE,
 )
+_MIDNIGHT = Reset(clock=Clock(0, 0, zone="America/Los_Angeles"))
+"""When Gemini's daily quota begins anew, by Google's documentation; its programs do not say."""
 
 
 def trouble(text: str, status: float | None = None) -> Trouble | None:
@@ -138,7 +140,7 @@ def reset(text: str) -> Reset | None:
         return Reset(after=float(found[1]))
     if (found := _AFTER.search(text)) is not None:
         return Reset(after=_seconds(found[1]))
-    return _stamp(text) or _clock(text)
+    return _stamp(text) or _clock(text) or (_MIDNIGHT if "exhausted your daily quota" in text else None)
 
 
 def _seconds(text: str) -> float:

@@ -37,7 +37,7 @@ class OpenCode:
 
     def __init__(self, model: str = "") -> None:
         self.session: str | None = None
-        self._model, self._turn, self._spend = model, Turn(), Spend()
+        self._model, self._turn, self._spend = model, Turn(holds=True), Spend()
         self._dollars, self._steps = 0.0, 0
         self._priced = True
 
@@ -71,7 +71,7 @@ class OpenCode:
         event = Event("error", text=said, trouble=trouble, reset=limits.waits(trouble, said))
         if trouble == "usage_limit":
             event = Event("limit", text=said, trouble=trouble, reset=event.reset)
-        return self._turn.wrong(event)
+        return self._turn.wrong(event, aside=True)
 
     def end(self, returncode: int) -> Sequence[Event]:
         return self._turn.gone(returncode)

@@ -33,7 +33,7 @@ class Spend:
             del self._seen[next(iter(self._seen))]
         if new != old:
             model = model if model in self._parts or len(self._parts) < _MODELS else "other"
-            self._parts[model] = self._parts.get(model, Tokens()).plus(_less(new, old))
+            self._parts[model] = self._parts.get(model, Tokens()).plus(less(new, old))
             self._dollars = None
 
     def total(self, models: Mapping[str, Tokens], dollars: float | None = None) -> None:
@@ -41,7 +41,7 @@ class Spend:
         kept = dict(list(models.items())[:_MODELS])
         again = any(_short(kept.get(model, Tokens()), old) for model, old in self._before.items())
         self._said = (
-            kept if again else {model: _less(new, self._before.get(model, Tokens())) for model, new in kept.items()}
+            kept if again else {model: less(new, self._before.get(model, Tokens())) for model, new in kept.items()}
         )
         if dollars is not None and dollars >= self._dollars_before and not (again and kept):
             dollars -= self._dollars_before
@@ -67,8 +67,8 @@ def _most(a: Tokens, b: Tokens) -> Tokens:
     )
 
 
-def _less(a: Tokens, b: Tokens) -> Tokens:
-    """`a` without `b`, of which each kind is at most what `a` has."""
+def less(a: Tokens, b: Tokens) -> Tokens:
+    """`a` without `b`, kind by kind."""
     return Tokens(a.input - b.input, a.output - b.output, a.cache_read - b.cache_read, a.cache_write - b.cache_write)
 
 

@@ -14,10 +14,12 @@ _KILLED = (130, 137, 143)
 
 
 class Turn:
-    """`said`: its last message. `ended`: an end stands, and nothing has come since that makes it doubtful."""
+    """`said`: its last message. `ended`: an end stands, and nothing has come since that makes it doubtful. `holds`: a
+    limit is told of on another pipe than the rest, so that a sign of life may be older, and does not lift it."""
 
-    def __init__(self) -> None:
+    def __init__(self, holds: bool = False) -> None:
         self.said = ""
+        self._holds = holds
         self.ended = False
         self._trouble: Event | None = None
         self._tail: deque[str] = deque(maxlen=20)
@@ -29,11 +31,15 @@ class Turn:
 
     def goes_on(self, said: str = "") -> None:
         """It works (again), and said this."""
-        self.ended, self._trouble = False, None
-        self.said = said or self.said
+        self.ended, self.said = False, said or self.said
+        if not self._holds or self._trouble is None or self._trouble.kind != "limit":
+            self._trouble = None
 
-    def wrong(self, event: Event) -> Sequence[Event]:
-        """A `limit` or an `error`, that may pass yet. A limit that was told of is not told again."""
+    def wrong(self, event: Event, aside: bool = False) -> Sequence[Event]:
+        """A `limit` or an `error`, that may pass yet. A limit that was told of is not told again. `aside`: told of on
+        another pipe, so that it may be older than an end that stands, which it leaves alone."""
+        if aside and self.ended:
+            return (event,)
         told, self.ended = self._trouble, False
         if told is not None and told.trouble == "usage_limit" == event.trouble:
             self._trouble = told if told.reset is not None else event
@@ -58,8 +64,11 @@ class Turn:
             return (self.end(event.trouble or "error", event.text, event.reset),)
         if returncode < 0 or returncode in _KILLED:
             return (self.end("cancelled"),)
-        tail = "\n".join(self._tail)[-SHORT:]
         if returncode == 0:
-            return (self.end(clean, tail or "it ended without a result"),)
-        trouble = limits.trouble(tail) or "error"
-        return (self.end(trouble, tail or f"it ended with {returncode}", limits.waits(trouble, tail)),)
+            return (self.end(clean, self._last() or "it ended without a result"),)
+        said = next((line for line in reversed(self._tail) if limits.trouble(line)), "") or self._last()
+        trouble = limits.trouble(said) or "error"
+        return (self.end(trouble, said or f"it ended with {returncode}", limits.waits(trouble, said)),)
+
+    def _last(self) -> str:
+        return "\n".join(self._tail)[-SHORT:]
