@@ -1,5 +1,5 @@
-"""What a command line is given before it starts: a key that stays outside, variables, a tool to measure with. Refuses to
-know which one it is."""
+"""What a command line is given before it starts: a key that stays outside, variables, a tool to measure with. Refuses
+to know which one it is."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Key:
 
 
 def key(entry: Entry, names: Sequence[str], environ: Mapping[str, str] = os.environ) -> Key | None:
-    """The agent's key. Where the entry's secrets name one (WORK_OPENAI_API_KEY is an OPENAI_API_KEY) it is that or none:
-    another account is not to be used instead."""
+    """The agent's key. Where the entry's secrets name one (WORK_OPENAI_API_KEY is an OPENAI_API_KEY) it is that one or
+    none: another account is not to be used instead."""
     told = [Key(variable, name, environ.get(variable, "")) for variable, name in _keys(entry, names)]
     wanted = told or [Key(name, name, environ.get(name, "")) for name in names]
     return next((found for found in wanted if found.value), None)
