@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from kernelfactory.interpreter import interpreter_binds
-from kernelfactory.jail import Spec
+from kernelfactory.jail import Reach, Spec
 from kernelfactory.view import Pair, inside
 
-HOME = "/tmp/home"
-"""The agent's throw-away home, in the cage's own /tmp."""
+HOME, TEMPORARY = "/tmp/home", "/tmp/tmp"
+"""The agent's home and its folder for what it throws away, in the cage's own /tmp; neither lies in the other."""
 
 ROOMS = ("/tmp", "/dev")
 """What the cage has of its own, in any jail."""
@@ -28,17 +28,20 @@ class Cage:
     """What one agent sees: the machine read-only, except that homes, `masked` (the experiment, other workspaces,
     problem sources …), the system's temporary folders and the shipped problems show empty.
 
-    `workspace` is there read-write at its own path; `share` and `show` are more (source, place) binds, writable and
-    read-only, also under a mask or in HOME. Programs of this installation (`python`, `kf`) work. No network unless
-    `network`. `uid`: from `cage_uid(slot)`, who must own the workspace. `memory` bounds address space per process
+    `workspace` is there read-write at its own path, and `home`, a folder outside, at HOME (None: one that is gone when
+    the command has ended); `share` and `show` are more (source, place) binds, writable and read-only, also under a mask
+    or in HOME. Programs of this installation (`python`, `kf`) work. Of any network only what `reach` leads to, all of
+    it with `network`. `uid`: from `cage_uid(slot)`, who must own the workspace and the home. `memory` bounds address space per process
     (agents' runtimes reserve far more than they use: None). Sizes in bytes."""
 
     workspace: str
+    home: str | None = None
     masked: tuple[str, ...] = ()
     show: tuple[Pair, ...] = ()
     share: tuple[Pair, ...] = ()
     uid: int | None = None
     network: bool = False
+    reach: tuple[Reach, ...] = ()
     memory: int | None = None
     processes: int = 1024
     tmp_bytes: int = 1 << 30
@@ -48,22 +51,24 @@ class Cage:
         """Run `argv` in the workspace; `env` is added to PATH, HOME, TMPDIR and LANG."""
         hidden = self._hidden()
         needed = [*_installation(), *(_resolver() if self.network else ())]
+        lent = [(self.workspace, self.workspace), *([(self.home, HOME)] if self.home is not None else [])]
         again = [pair for pair in needed if any(inside(_place(pair), mask) for mask in (*hidden, *ROOMS))]
         return Spec(
             argv=tuple(argv),
             read=tuple((pair[0], _place(pair)) for pair in (*again, *self.show)),
-            write=tuple((pair[0], _place(pair)) for pair in ((self.workspace, self.workspace), *self.share)),
-            env={"PATH": _path(), "HOME": HOME, "TMPDIR": "/tmp", "LANG": "C.UTF-8", **env},
+            write=tuple((pair[0], _place(pair)) for pair in (*lent, *self.share)),
+            env={"PATH": _path(), "HOME": HOME, "TMPDIR": TEMPORARY, "LANG": "C.UTF-8", **env},
             cwd=os.path.realpath(self.workspace),
             seconds=seconds,
             memory=self.memory,
             processes=self.processes,
             network=self.network,
+            reach=self.reach,
             proc=True,
             files_bytes=self.files_bytes,
             tmp_bytes=self.tmp_bytes,
             hide=hidden,
-            rooms=(HOME,),
+            rooms=(HOME, TEMPORARY),
             whole=True,
             uid=self.uid,
         )

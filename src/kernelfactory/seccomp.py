@@ -132,6 +132,7 @@ ASKED: Numbers = {
     "fchmodat2": (452, 452),
     "utimensat": (280, 88),
     "connect": (42, 203),
+    "listen": (50, 201),
     "clone": (56, 220),
     "fork": (57, None),
     "vfork": (58, None),
@@ -147,6 +148,10 @@ FCNTL, LOCKS = (
 )  # F_{GETLK,SETLK,SETLKW,OFD_*,SETLEASE,GETLEASE,NOTIFY}
 VSOCK = 40
 """A family of sockets that no network namespace holds."""
+FAST_OPEN = 0x20000000
+"""A flag that makes sending connect."""
+SENDING = ((44, 206, 3), (46, 211, 2), (307, 269, 3))
+"""sendto, sendmsg and sendmmsg, and which argument has the flags."""
 SOCKET, SOCKETPAIR, SETPRIORITY = (41, 198), (53, 199), (141, 140)
 FILE_FLAGS = (0x40086602, 0x401C5820)  # FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR
 CLONE, CLONE3, IOCTL = (56, 220), (435, 435), (16, 29)
@@ -157,18 +162,19 @@ TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
 
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
-_NUMBER, _ARCH, _ARG0, _ARG1 = 0, 4, 16, 24
+_NUMBER, _ARCH, _ARG0, _ARG1, _ARG2 = 0, 4, 16, 24, 32
 _ALLOW, _KILL, _ERRNO, _ASK = 0x7FFF0000, 0x80000000, 0x00050000, 0x7FC00000
 _LOCAL, _FAMILIES = 1, (2, 10, 16)  # AF_UNIX; AF_INET, AF_INET6, AF_NETLINK
-_STREAM, _PACKETS = 1, 5
+_STREAM, _PACKETS, _TCP = 1, 5, 6
 
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """What a jail without namespaces has to deny, too. `sockets`: none, those of this machine by name (stream ones), or
-    all. `asked`: calls that a warden answers. `owned`: may the caller own files that it must not change?"""
+    """What a jail without namespaces has to deny, too. `sockets`: none, those of this machine by name (stream ones),
+    TCP over IPv4 beside (connect and listen must be asked for), or all. `asked`: calls that a warden answers. `owned`:
+    may the caller own files that it must not change?"""
 
-    sockets: Literal["none", "local", "all"] = "none"
+    sockets: Literal["none", "local", "tcp", "all"] = "none"
     asked: tuple[str, ...] = ()
     owned: bool = True
 
@@ -204,18 +210,32 @@ def _bare(bare: Bare, column: int) -> Iterator[bytes]:
         yield _on_argument(numbers[column] or 0, _ARG0, _unless(0, denial))
     mine = _unless(0, denial) + _line(_LOAD, _ARG1) + _unless(0, denial)  # PRIO_PROCESS, the caller
     yield _on_argument(SETPRIORITY[column], _ARG0, mine)
-    kind = _unless(_LOCAL, denial) + _line(_LOAD, _ARG1) + _line(_AND, 0xF)
-    yield _on_argument(SOCKETPAIR[column], _ARG0, kind + _when(_EQUAL, _PACKETS, _ALLOW) + _unless(_STREAM, denial))
-    kind += _unless(_STREAM, denial)
-    if bare.sockets == "none":
-        yield _when(_EQUAL, SOCKET[column], denial)
-    else:
-        families = _FAMILIES if bare.sockets == "all" else ()
-        yield _on_argument(SOCKET[column], _ARG0, b"".join(_when(_EQUAL, f, _ALLOW) for f in families) + kind)
+    yield from _sockets(bare.sockets, column, denial)
     for name in bare.asked:
         number = ASKED[name][column]
         if number is not None and number != CLONE[column]:
             yield _when(_EQUAL, number, _ASK)
+
+
+def _sockets(allowed: str, column: int, denial: int) -> Iterator[bytes]:
+    """The lines for new sockets: pairs, and those of this machine, are of few types."""
+    kind = _unless(_LOCAL, denial) + _line(_LOAD, _ARG1) + _line(_AND, 0xF)
+    yield _on_argument(SOCKETPAIR[column], _ARG0, kind + _when(_EQUAL, _PACKETS, _ALLOW) + _unless(_STREAM, denial))
+    kind += _unless(_STREAM, denial)
+    if allowed == "none":
+        yield _when(_EQUAL, SOCKET[column], denial)
+        return
+    families = b"".join(_when(_EQUAL, f, _ALLOW) for f in _FAMILIES) if allowed == "all" else b""
+    yield _on_argument(SOCKET[column], _ARG0, (_tcp(denial) if allowed == "tcp" else families) + kind)
+    for call in SENDING if allowed == "tcp" else ():
+        yield _on_argument(call[column], _ARG0 + 8 * call[2], _when(_ANY_BIT, FAST_OPEN, _ERRNO | ENOTSUP))
+
+
+def _tcp(denial: int) -> bytes:
+    """Tests of a new socket's family, type and protocol: of IPv4's only TCP; other families go on."""
+    lines = _line(_LOAD, _ARG1) + _line(_AND, 0xF) + _unless(_STREAM, denial)
+    lines += _line(_LOAD, _ARG2) + _when(_EQUAL, 0, _ALLOW) + _unless(_TCP, denial) + _line(_RETURN, _ALLOW)
+    return _line(_EQUAL, _FAMILIES[0], 0, len(lines) // 8) + lines
 
 
 def _alone(column: int) -> list[bytes]:

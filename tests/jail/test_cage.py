@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kernelfactory import process
-from kernelfactory.cage import HOME, Cage
+from kernelfactory.cage import HOME, TEMPORARY, Cage
 from kernelfactory.jail import Jail, cage_uid, find, interpreter_binds, own
 from kernelfactory.process import Finished, Options
 
@@ -96,7 +96,7 @@ def test_homes_and_shared_folders_of_the_machine_are_empty(place: Place) -> None
     finally:
         marked.rmdir()
     installed = {part for bind in interpreter_binds(True) for part in Path(bind[0]).parts}
-    assert marked.name not in seen["/tmp"] and set(seen["/tmp"]) <= {"home", place.root.name, *installed}
+    assert marked.name not in seen["/tmp"] and set(seen["/tmp"]) <= {"home", "tmp", place.root.name, *installed}
     assert not seen["/run"] and not seen["/mnt"] and set(seen["/var/tmp"]) <= {place.root.name, *installed}
     secret = [
         name for name in seen[os.path.expanduser("~")] or [] if name in (".ssh", ".bashrc", ".config", ".profile")
@@ -120,8 +120,8 @@ def test_only_the_workspace_and_the_own_rooms_can_be_written(place: Place) -> No
     shut = ["/", "/usr", "/etc", "/var/tmp", "/run", "/home", "/root", "/dev", str(place.root / "experiment")]
     shut += [str(place.root / "scratch/other"), str(place.root / "problem"), str(place.root / "shared")]
     shut += [os.path.dirname(os.__file__), os.path.dirname(process.__file__)]
-    done = place.python(text, *shut, str(place.workspace), "/tmp", HOME, "/dev/shm")
-    assert done.stdout.decode().split() == [str(place.workspace), "/tmp", HOME, "/dev/shm"]
+    done = place.python(text, *shut, str(place.workspace), "/tmp", HOME, TEMPORARY, "/dev/shm")
+    assert done.stdout.decode().split() == [str(place.workspace), "/tmp", HOME, TEMPORARY, "/dev/shm"]
     assert [path.parent for path in place.root.glob("**/kf-written")] == [place.workspace]
 
 
@@ -129,9 +129,19 @@ def test_home_is_thrown_away_and_may_be_kept(place: Place) -> None:
     place.sh("echo x > ~/left")
     assert place.sh("ls -A ~").stdout == b""
     own(place.root / "shared", place.cage.uid)
-    kept = Place(place.root, place.jail, replace(place.cage, share=((str(place.root / "shared"), HOME),)))
-    kept.sh("echo x > ~/kept")
-    assert (place.root / "shared/kept").exists()
+    for number, kept in enumerate(
+        ({"home": str(place.root / "shared")}, {"share": ((str(place.root / "shared"), HOME),)})
+    ):
+        caged = Place(place.root, place.jail, replace(place.cage, **kept))  # type: ignore[arg-type]
+        caged.sh(f"echo x > ~/kept{number}")
+        assert (place.root / f"shared/kept{number}").exists()
+    assert caged.sh("ls ~").stdout == b"kept0\nkept1\nsecret\n", "with what was there"
+
+
+def test_what_is_thrown_away_lies_in_a_folder_of_its_own(place: Place) -> None:
+    """A program may refuse to work in a home that lies in its folder for temporary files."""
+    assert place.sh('echo $TMPDIR; echo x > "$TMPDIR/left"').stdout.decode().strip() == TEMPORARY
+    assert place.sh("ls -A $TMPDIR").stdout == b"" and not HOME.startswith(TEMPORARY)
 
 
 def test_the_environment_is_small(place: Place) -> None:

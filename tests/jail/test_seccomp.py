@@ -86,6 +86,7 @@ def test_sockets_are_those_that_are_allowed(machine: str) -> None:
     for sockets, allowed in (
         ("none", []),
         ("local", [(1, stream), (1, nonblocking)]),
+        ("tcp", [(2, stream), (2, nonblocking), (1, stream), (1, nonblocking)]),
         ("all", [each for each in tried if each[0] in (2, 10, 16)] + [(1, stream), (1, nonblocking)]),
     ):
         program = seccomp.program(machine, bare=Bare(sockets=sockets))  # type: ignore[arg-type]
@@ -94,6 +95,20 @@ def test_sockets_are_those_that_are_allowed(machine: str) -> None:
         pair = seccomp.SOCKETPAIR[column]
         assert [answer(program, arch, pair, (1, kind)) for kind in (stream, datagram, packets)] == [ALLOW, EPERM, ALLOW]
         assert answer(program, arch, pair, (2, stream)) == EPERM
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_tcp_is_no_other_protocol_and_sending_does_not_connect(machine: str) -> None:
+    arch, column = ARCH[machine], list(ARCH).index(machine)
+    tcp, everything = (seccomp.program(machine, bare=Bare(sockets=sockets)) for sockets in ("tcp", "all"))  # type: ignore[arg-type]
+    made = [answer(tcp, arch, seccomp.SOCKET[column], (2, 1, protocol)) for protocol in (0, 6, 132, 262)]
+    assert made == [ALLOW, ALLOW, EPERM, EPERM], "SCTP and MPTCP connect in ways of their own"
+    for call in seccomp.SENDING:
+        flags = [0] * 4
+        assert answer(tcp, arch, call[column], tuple(flags)) == ALLOW
+        flags[call[2]] = 0x4000 | seccomp.FAST_OPEN
+        assert answer(tcp, arch, call[column], tuple(flags)) == ENOTSUP
+        assert answer(everything, arch, call[column], tuple(flags)) == ALLOW, "a network is a network"
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])

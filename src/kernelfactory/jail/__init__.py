@@ -9,10 +9,11 @@ from kernelfactory.jail.finding import Tried, advice, binaries, find, proved, se
 from kernelfactory.jail.landlock import Landlock
 from kernelfactory.jail.plain import Unprotected
 from kernelfactory.jail.seatbelt import Seatbelt
-from kernelfactory.jail.spec import Jail, JailFailed, Launch, Spec
+from kernelfactory.jail.spec import Jail, JailFailed, Launch, Reach, Spec
 from kernelfactory.jail.users import cage_uid, own
 
 __all__ = [
-    "Bubblewrap", "Jail", "JailFailed", "Landlock", "Launch", "Seatbelt", "Spec", "Tried", "Unprotected", "advice",
-    "binaries", "cage_uid", "find", "interpreter_binds", "own", "proved", "python", "self_test", "ways", "working",
+    "Bubblewrap", "Jail", "JailFailed", "Landlock", "Launch", "Reach", "Seatbelt", "Spec", "Tried", "Unprotected",
+    "advice", "binaries", "cage_uid", "find", "interpreter_binds", "own", "proved", "python", "self_test", "ways",
+    "working",
 ]  # fmt: skip

@@ -9,14 +9,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kernelfactory import process, seccomp, view
-from kernelfactory.interpreter import SHIPPED
-from kernelfactory.jail import groups
+from kernelfactory.interpreter import SHIPPED, interpreter_binds
+from kernelfactory.jail import groups, programs
 from kernelfactory.jail.spec import Launch, Launcher, Spec, limited, limits, tree_memory
 from kernelfactory.jail.users import UID_BASE, drops, judged_uid
 from kernelfactory.jail.watch import Watch
 from kernelfactory.model import Trust
 from kernelfactory.process import Options
 from kernelfactory.view import Mount
+
+_REACH = "/dev/reach"
+"""Where the jail has the sockets that its ports lead to."""
 
 _BEGAN = b'"exit-code"'
 """What bubblewrap says of how the command ended, only when the command had begun."""
@@ -54,14 +57,16 @@ class Bubblewrap(Launcher):
             mounts.append(Mount(place, "hide"))
         group = groups.make(tree_memory(spec), spec.processes) if self._grouped else None
         watch = Watch(_environment(spec.env), _BEGAN, group)
-        fds = self._filter_pipe(self._filters[spec.alone])
+        filters = self._filter_pipe(self._filters[spec.alone])
+        command, orders = _command(spec, limited(spec.argv, limits(spec), self._prlimit))
+        fds = (*filters, *orders)
         argv = [binary, "--args", str(watch.orders_fd), "--json-status-fd", str(watch.status_fd)]
         argv += ["--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--die-with-parent"]
         argv += ["--new-session", "--hostname", "kf", *(["--share-net"] if spec.network else [])]
         if uid is None and os.geteuid() == 0:  # user 0 of a user namespace that has no other
             argv += ["--uid", str(UID_BASE), "--gid", str(UID_BASE)]
         argv += [*view.arguments(mounts, moved), "--chdir", spec.cwd]
-        argv += [word for fd in fds for word in ("--seccomp", str(fd))]
+        argv += [word for fd in filters for word in ("--seccomp", str(fd))]
 
         def prepare() -> None:
             if place:
@@ -77,7 +82,7 @@ class Bubblewrap(Launcher):
             prepare=prepare,
             watch=watch,
         )
-        return Launch((*argv, "--", *limited(spec.argv, limits(spec), self._prlimit)), {}, options, fds)
+        return Launch((*argv, "--", *command), {}, options, fds)
 
     def _uid(self, spec: Spec) -> int | None:
         if not self._drops:
@@ -91,6 +96,9 @@ class Bubblewrap(Launcher):
             mounts.append(Mount("/proc", "proc"))
         elif spec.whole:
             mounts.append(Mount("/proc", "hide"))
+        if spec.reach:
+            mounts += [Mount(place, "read", source) for source, place in interpreter_binds()]
+            mounts += [Mount(f"{_REACH}/{reach.port}", "read", reach.socket) for reach in spec.reach]
         mounts += [Mount(place, "read", source) for source, place in spec.read]
         return [*mounts, *(Mount(place, "write", source) for source, place in spec.write)]
 
@@ -127,3 +135,18 @@ def _environment(env: Mapping[str, str]) -> bytes:
     it and none stands on a command line."""
     words = [word for name, value in env.items() for word in ("--setenv", name, value)]
     return b"".join(os.fsencode(word) + b"\0" for word in words)
+
+
+def _command(spec: Spec, inner: Sequence[str]) -> tuple[Sequence[str], tuple[int, ...]]:
+    """The command, after a forwarder when it is to reach something; the descriptors that this takes."""
+    if not spec.reach:
+        return inner, ()
+    if spec.alone or spec.network or any(reach.port < 1024 for reach in spec.reach):
+        raise ValueError("reach goes with neither alone nor network, and with ports from 1024")
+    ports = [(reach.port, f"{_REACH}/{reach.port}") for reach in spec.reach]
+    text = programs.ordered(("forwarder",), {"reach": ports, "argv": list(inner), "typed": "LC_CTYPE" in spec.env})
+    fd = os.memfd_create("kf")
+    with open(fd, "wb", closefd=False) as file:
+        file.write(text)
+        file.seek(0)
+    return programs.command(fd), (fd,)

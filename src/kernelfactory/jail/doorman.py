@@ -48,6 +48,8 @@ class Doorman:
         self.names: dict[int, str] = names
         self.utimensat: int = orders["calls"]["utimensat"]
         self.connect_number: int = orders["asked"].get("connect", -1)
+        self.listen_number: int = orders["asked"].get("listen", -1)
+        self.ports: list[int] | None = orders["ports"]
 
     def come(self, fd: int, event: int) -> None:
         """Something is ready: a call, a connection, or nobody is left who could ask."""
@@ -73,6 +75,8 @@ class Doorman:
                 error = 0 if self.room_for_one() else EAGAIN
             elif name == "connect":
                 error = self.connect(ident, pid, arguments)
+            elif name == "listen":
+                error = self.listen(pid, arguments)
             else:
                 self.change(name, pid, arguments)
                 error = 0
@@ -150,6 +154,8 @@ class Doorman:
         mine = taken_over(pid, words[0] & 0xFFFFFFFF)
         if mine.getsockopt(_socket.SOL_SOCKET, SO_DOMAIN) == _socket.AF_UNIX:
             return self.connect_here(pid, mine, address)
+        if self.ports is not None and not reached(address, self.ports):
+            return EPERM
         before = fcntl.fcntl(mine.fileno(), fcntl.F_GETFL)
         error = without_waiting(mine, before, lambda: call(self.connect_number, mine.fileno(), address, len(address)))
         if error != EINPROGRESS or before & os.O_NONBLOCK:
@@ -157,6 +163,13 @@ class Doorman:
         self.poller.register(mine.fileno(), select.POLLOUT)
         self.pending[mine.fileno()] = (ident, mine)
         return None
+
+    def listen(self, pid: int, words: tuple[int, ...]) -> int:
+        """On a socket of this machine: what can be connected to from elsewhere would be a network."""
+        mine = taken_over(pid, words[0] & 0xFFFFFFFF)
+        if mine.getsockopt(_socket.SOL_SOCKET, SO_DOMAIN) != _socket.AF_UNIX:
+            return EPERM
+        return call(self.listen_number, mine.fileno(), words[1])
 
     def connect_here(self, pid: int, mine: _socket.socket, address: bytes) -> int:
         """To a socket file in a writable place, and to nothing else of this machine."""
@@ -180,6 +193,13 @@ class Doorman:
         self.poller.unregister(fd)
         self.send(ident, mine.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR), 0)
         mine.close()
+
+
+def reached(address: bytes, ports: list[int]) -> bool:
+    """Is this one of these ports of this machine itself?"""
+    if len(address) < 8 or address[:2] != _struct.pack("H", _socket.AF_INET) or address[4:8] != b"\x7f\0\0\1":
+        return False
+    return int.from_bytes(address[2:4], "big") in ports
 
 
 def taken_over(pid: int, fd: int) -> _socket.socket:

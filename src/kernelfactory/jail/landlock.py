@@ -7,20 +7,16 @@ landlock(7)."""
 from __future__ import annotations
 
 import dataclasses
-import marshal
 import os
 import secrets
 import select
 import signal
 from contextlib import suppress
-from functools import cache
-from pathlib import Path
-from types import CodeType
 from typing import Any
 
 from kernelfactory import process, seccomp, view
-from kernelfactory.interpreter import interpreter_binds, python
-from kernelfactory.jail import grants, groups
+from kernelfactory.interpreter import interpreter_binds
+from kernelfactory.jail import grants, groups, programs
 from kernelfactory.jail.rooms import Room, Rooms, removed
 from kernelfactory.jail.spec import Launch, Launcher, Spec, limits, outside, tree_memory
 from kernelfactory.jail.users import drops, judged_uid
@@ -35,26 +31,8 @@ LEAST = 3
 _CALLS = {"x86_64": (157, 126, 317, 280), "aarch64": (167, 91, 277, 88)}
 _NAMES = ("prctl", "capset", "seccomp", "utimensat")
 _PROGRAM = ("procs", "doorman", "warden")
-_BOOT = """
-import marshal, sys
-program, orders = marshal.loads(open(int(sys.argv[1]), 'rb').read())
-for name, text in program:
-    sys.modules[name] = module = type(sys)(name)
-    exec(text, module.__dict__)
-module.main(orders)
-"""
 _GRACE = 10.0
 """Seconds in which a warden ends its tree."""
-
-
-@cache
-def _program() -> list[tuple[str, CodeType]]:
-    """The warden's modules, compiled: they import each other by name, and nothing else of this package."""
-    found = []
-    for name in _PROGRAM:
-        path = Path(__file__).with_name(f"{name}.py")
-        found.append((f"{__package__}.{name}", compile(path.read_bytes(), path.name, "exec", dont_inherit=True)))
-    return found
 
 
 class _Leash(Watch):
@@ -69,7 +47,7 @@ class _Leash(Watch):
         self._room = room
 
     def order(self, orders: dict[str, Any]) -> None:
-        self._orders = marshal.dumps((_program(), orders))
+        self._orders = programs.ordered(_PROGRAM, orders)
 
     def started(self, pid: int) -> None:
         self._close("leash_fd")
@@ -159,6 +137,7 @@ class Landlock(Launcher):
                 "filter": seccomp.program(alone=spec.alone, bare=bare) if self._filtered else b"",
                 "asks": self._filtered and bool(bare.asked),
                 "asked": {name: number for name in bare.asked if (number := seccomp.number(name)) is not None},
+                "ports": None if spec.network else [reach.port for reach in spec.reach],
                 "calls": dict(zip(_NAMES, _CALLS[self._machine], strict=True)),
             }
         )
@@ -180,18 +159,19 @@ class Landlock(Launcher):
             prepare=prepare,
             watch=watch,
         )
-        return Launch((python(), "-I", "-S", "-c", _BOOT, str(watch.orders_fd)), {}, options, given)
+        return Launch(programs.command(watch.orders_fd), {}, options, given)
 
     def _bare(self, spec: Spec) -> Bare:
         """What of the system calls is denied or asked for. A user of its own owns nothing but its rooms, and only an
-        agent's cage needs its door; with a network, too, no other door is open."""
-        doors = spec.whole or spec.network
+        agent's cage needs its door; with a network, too, no other door is open. What may be reached is the
+        warden's to know: a rule of Landlock would allow that port of every machine."""
+        doors = spec.whole or spec.network or bool(spec.reach)
         asked = (
             () if self._drops else ("chmod", "fchmod", "fchmodat", "fchmodat2", "utimensat", "clone", "fork", "vfork")
         )
         return Bare(
-            sockets="all" if spec.network else "local" if doors else "none",
-            asked=(*asked, *(("connect",) if doors else ())),
+            sockets="all" if spec.network else "tcp" if spec.reach else "local" if doors else "none",
+            asked=(*asked, *(("connect",) if doors else ()), *(("listen",) if spec.reach else ())),
             owned=not self._drops,
         )
 

@@ -87,10 +87,10 @@ _ALL = "file-read* file-write* process-exec"
 
 
 def _door(spec: Spec, writes: Iterable[str]) -> str:
-    """An agent's own socket, and no other."""
-    if not spec.whole:
-        return "(deny network*)"
-    return f"(deny network*)\n(allow network-outbound {' '.join(f'(subpath {_quoted(path)})' for path in writes)})"
+    """An agent's own socket, the ports that it may reach, and no other."""
+    doors = [f"(subpath {_quoted(path)})" for path in writes] if spec.whole else []
+    doors += [f'(remote ip "localhost:{reach.port:d}")' for reach in spec.reach]
+    return "(deny network*)" + (f"\n(allow network-outbound {' '.join(doors)})" if doors else "")
 
 
 def _rule(what: str, operations: str, folders: Iterable[str]) -> str:

@@ -23,6 +23,16 @@ class JailFailed(KernelFactoryError):
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """A way out: in the jail 127.0.0.1:`port` (from 1024) leads to the Unix socket `socket` outside, which the jailed
+    user must be able to write. Where a jail has no network of its own, `socket` is not looked at: that port of this
+    machine itself is what can be connected to, and who is there to answer is somebody else's matter."""
+
+    port: int
+    socket: str
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """What to run and what it may have.
 
@@ -31,9 +41,9 @@ class Spec:
     all processes and writable rooms together, bounded where the system lets us, None for twice `memory` and the rooms;
     `processes` counts threads too; `files_bytes` bounds each file written, `tmp_bytes` /tmp and /dev/shm each. `hide`:
     folders of the machine that show empty wherever a bind would show them; `rooms`: more empty writable places, like
-    /tmp. `whole`: the view starts from the whole machine, read-only. `alone`: one process of one thread, no more.
-    `uid`: for root, the user to become (None: any). Under root what is bound must be readable by others: the jailed
-    user is nobody special."""
+    /tmp. `reach`: what can be connected to without a `network`; nothing else can. `whole`: the view starts from the
+    whole machine, read-only. `alone`: one process of one thread, no more. `uid`: for root, the user to become (None:
+    any). Under root what is bound must be readable by others: the jailed user is nobody special."""
 
     argv: tuple[str, ...]
     read: tuple[Pair, ...] = ()
@@ -45,6 +55,7 @@ class Spec:
     tree_memory: int | None = None
     processes: int = 64
     network: bool = False
+    reach: tuple[Reach, ...] = ()
     proc: bool = False
     files_bytes: int = 256 << 20
     tmp_bytes: int = 64 << 20
