@@ -62,3 +62,14 @@ def test_the_columns_that_matter_less_go_first() -> None:
 def test_a_column_without_a_head_stays(width: int) -> None:
     said = on_a_terminal(width, MARKS)
     assert "wrong" in said and "the seed is valid" in said and said.count("words") == 30
+
+
+FITS = """
+from kernelfactory.cli.terminal import fits
+print(fits(("attempt", "agent", "why"), [["1", "x" * 60, "because " * 40]]))
+"""
+
+
+@pytest.mark.parametrize(("width", "fit"), [(80, "False"), (120, "True")])
+def test_whether_a_table_fits_is_known_before(width: int, fit: str) -> None:
+    assert on_a_terminal(width, FITS).split() == [fit]

@@ -254,7 +254,7 @@ def test_the_digest_of_a_transcript_is_kept(night):
     night.record.transcript(attempt, "sha256:" + "0" * 64)
     assert night.record.attempt(attempt).transcript == "sha256:" + "0" * 64
     row = night.record.attempts_json()[0]
-    assert (row["transcript"], row["session"]) == ("sha256:" + "0" * 64, None)
+    assert (row["transcript_digest"], row["session"]) == ("sha256:" + "0" * 64, None)
 
 
 # ── incidents ────────────────────────────────────────────────────────────────────────────────────

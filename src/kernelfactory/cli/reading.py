@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kernelfactory.cli import nights, telling
 from kernelfactory.cli.options import Experiment, Json
 from kernelfactory.cli.places import experiment as the_experiment
 from kernelfactory.cli.places import shown as path_shown
@@ -15,6 +17,7 @@ from kernelfactory.cli.terminal import (
     clock,
     colour_diff,
     document,
+    fits,
     gain,
     loud,
     money,
@@ -48,8 +51,10 @@ def _open(folder: Path | None) -> Reader:
 
 def status(experiment: Experiment = None, json: Json = False) -> int:
     """Where an experiment stands."""
+    at = time.time()
     with _open(experiment) as reader:
-        now, metric, outcomes = reader.status(), reader.experiment.metric, reader.outcomes()
+        now, metric, outcomes = reader.status(at), reader.experiment.metric, reader.outcomes()
+        parked, kept, last = reader.parked(), reader.kept(at), reader.incidents(last=nights.LAST)
         folder = path_shown(reader.folder)
     if json:
         document({**now, "outcomes": outcomes})
@@ -60,13 +65,15 @@ def status(experiment: Experiment = None, json: Json = False) -> int:
         for i in now["islands"]
     ]
     table(("island", "valid", "best", "visits", "stale"), rows)
-    agents = [
-        [a["agent"], a["model"] or "", number(a["slots"]), number(a["busy"]), a["paused_until"] or ""]
-        for a in now["agents"]
-    ]
-    if agents:
+    if now["agents"]:
         say("")
-        table(("agent", "model", "slots", "busy", "paused until"), agents, left=("agent", "model", "paused until"))
+        nights.crew(now["agents"], parked, at)
+    if kept:
+        say("")
+        nights.kept(kept, at)
+    if last:
+        say("")
+        nights.incidents(last)
     return 0
 
 
@@ -80,6 +87,7 @@ def _status_lines(now: dict[str, Any], outcomes: dict[str, int], metric: Metric,
         f"  best          {best_line(best, now['baseline'], metric)}",
         *tally(now, outcomes, folder),
         f"  spent         {dollars}, {number(spent['tokens'])} tokens, {clock(spent['seconds'])} of agents' time",
+        *nights.counted(now["incidents"]),
     ]
 
 
@@ -146,7 +154,10 @@ def attempts(
     )
     say(*_loud(rows))
     less = ("time", "tries", "why this parent", "end", "agent", "change")
-    table(heads, [_attempt_cells(row) for row in rows], ("agent", "outcome", "end", "why this parent"), less)
+    cells = [_attempt_cells(row) for row in rows]
+    if not fits(heads, cells):
+        cells = [_attempt_cells(row, 40) for row in rows]
+    table(heads, cells, ("agent", "outcome", "end", "why this parent"), less)
     return 0
 
 
@@ -181,11 +192,11 @@ def _outcome(named: str | None) -> Any:
     return named
 
 
-def _attempt_cells(row: dict[str, Any]) -> list[str]:
+def _attempt_cells(row: dict[str, Any], longest: int = 0) -> list[str]:
     agent = f"{row['agent']}@{row['model']}" if row["model"] else row["agent"]
     change = "" if row["delta"] is None else f"{row['delta']:+,g}"
     return [
-        str(row["attempt"]), number(row["parent"]), str(row["island"]), one_line(agent, 40),
+        str(row["attempt"]), number(row["parent"]), str(row["island"]), one_line(agent, longest),
         row["outcome"] or row["state"], number(row["score"]), change, str(row["measurements"]),
         clock(row["seconds"]), row["end"] or "", row["policy_reason"] or "",
     ]  # fmt: skip
@@ -205,17 +216,19 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter for each option
     diff: Annotated[bool, typer.Option("--diff", help="What it changed in its parent's program.")] = False,
     notes: Annotated[bool, typer.Option("--notes", help="Its progress.md.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="What the agent was given to read.")] = False,
-    transcript: Annotated[bool, typer.Option("--transcript", help="What the agent's processes printed.")] = False,
+    transcript: Annotated[bool, typer.Option("--transcript", help="What the agent did and said.")] = False,
     json: Json = False,
 ) -> int:
     """One attempt: where it came from and what came of it.
 
-    Without N: the best one. On request its program's changes, notes, brief and log."""
+    Without N: the best one. On request its program's changes, notes, brief and transcript."""
     folder, wanted = _split(experiment, attempt)
     with _open(folder) as reader:
         number_ = _wanted(reader, wanted)
-        parts = {"diff": diff, "notes": notes, "brief": brief, "transcript": transcript}
-        texts = {name: _PARTS[name](reader, number_) for name, asked in parts.items() if asked}
+        parts = {"diff": diff, "notes": notes, "brief": brief}
+        texts: dict[str, Any] = {name: _PARTS[name](reader, number_) for name, asked in parts.items() if asked}
+        if transcript:
+            texts["transcript"] = (telling.data if json else telling.text)(reader, number_)
         if json:
             document({**_attempt_json(reader, number_), "verdicts": _verdicts(reader, number_), **texts})
             return 0
@@ -243,10 +256,14 @@ def _wanted(reader: Reader, attempt: int | None) -> int:
 
 
 def _attempt_json(reader: Reader, attempt: int) -> dict[str, Any]:
-    from kernelfactory.record.rows import attempt_json
+    from dataclasses import asdict
+
+    from kernelfactory.record.rows import attempt_json, iso
 
     row = reader.attempt(attempt)
-    return attempt_json(row, row.score, reader.flags(attempt))
+    happened = [{**asdict(i), "at": iso(i.at)} for i in reader.incidents(attempt)]
+    more = {"bill": {model: asdict(tokens) for model, tokens in reader.billed(attempt).items()}, "incidents": happened}
+    return {**attempt_json(row, row.score, reader.flags(attempt)), **more}
 
 
 def _verdicts(reader: Reader, attempt: int) -> list[dict[str, Any]]:
@@ -274,6 +291,10 @@ def _show_attempt(reader: Reader, attempt: int) -> None:
         f"  spent     {clock(row.seconds)}, {number(row.tokens)} tokens, {money(row.dollars)}{ended}",
         f"  commit    {row.commit or '-'}",
     )
+    if row.continues is not None:
+        say(f"  continues attempt {row.continues}, whose session it went on with")
+    if row.session:
+        say(f"  session   {one_line(row.session)}")
     if row.fault:
         say(f"  fault     {one_line(row.fault, 300)}")
     for flag in reader.flags(attempt):
@@ -286,6 +307,12 @@ def _show_attempt(reader: Reader, attempt: int) -> None:
             for m in measured
         ]
         table(("try", "verdict", "score", "inputs", "reason"), rows, left=("verdict", "reason"))
+    if models := reader.billed(attempt):
+        say("")
+        nights.bill(models)
+    if happened := reader.incidents(attempt):
+        say("")
+        nights.incidents(happened)
 
 
 def _trees(reader: Reader) -> Trees:
@@ -301,19 +328,15 @@ def _diff(reader: Reader, attempt: int) -> str:
     return _trees(reader).diff(old, row.commit) if old and row.commit else ""
 
 
-def _log(name: str) -> Any:
-    def read(reader: Reader, attempt: int) -> str:
-        path = reader.folder / "attempts" / f"{attempt:06}" / name
-        return path.read_text("utf-8", "replace") if path.is_file() else ""
-
-    return read
+def _brief(reader: Reader, attempt: int) -> str:
+    path = telling.path_of(reader.folder, attempt, "brief.md")
+    return path.read_text("utf-8", "replace") if path.is_file() else ""
 
 
-_PARTS = {
+_PARTS: dict[str, Callable[[Reader, int], str]] = {
     "diff": _diff,
     "notes": lambda reader, attempt: reader.attempt(attempt).notes,
-    "brief": _log("brief.md"),
-    "transcript": _log("agent.log"),
+    "brief": _brief,
 }
 
 

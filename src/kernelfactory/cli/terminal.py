@@ -165,6 +165,13 @@ def table(
         )
 
 
+def fits(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Would `table` leave nothing out? On a pipe it never does."""
+    screen = console()
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    return not screen.is_terminal or _least(_widths(heads, cells)) <= screen.width
+
+
 LAST = 24
 """Columns that the last column of a table needs at least, if it has that much to say."""
 FRAME, BETWEEN = 2, 3

@@ -425,7 +425,7 @@ def attempt_json(row: Attempt, score: float | None, flags: Sequence[Mapping[str,
         "confirmed": row.confirmed,
         "fault": row.fault,
         "session": row.session,
-        "transcript": row.transcript,
+        "transcript_digest": row.transcript,
     }
 
 

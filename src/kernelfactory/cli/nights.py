@@ -1,0 +1,86 @@
+"""How a night with agents looks: who waits until when, which sessions are kept, what was done about whom, what it cost.
+Pure: all times are given to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from kernelfactory.cli.terminal import number, one_line, table
+
+if TYPE_CHECKING:
+    from kernelfactory.model import Tokens
+    from kernelfactory.record import Happened, Kept
+
+Parked = Mapping[str, tuple[float | None, str]]
+"""Who waits: until when (epoch seconds; None: until a person sees to it), and why."""
+
+LAST = 5
+"""Incidents that `kf status` lists."""
+
+
+def local(at: float) -> str:
+    """Epoch seconds as a person here reads them."""
+    return f"{datetime.fromtimestamp(at).astimezone():%a %d %b %H:%M}"
+
+
+def until(at: float, now: float) -> str:
+    """A time to come, and how far it is."""
+    from kernelfactory.rota import span
+
+    return f"{local(at)} (in {span(at - now)})" if at > now else f"{local(at)} (now)"
+
+
+def crew(agents: Sequence[Mapping[str, Any]], parked: Parked, now: float) -> None:
+    """Who works, and who waits."""
+    waiting = {name: said for name, said in parked.items() if said[0] is None or said[0] > now}
+    rows = [
+        [a["agent"], a["model"] or "", number(a["slots"]), number(a["busy"]), *_waits(waiting.get(a["agent"]), now)]
+        for a in agents
+    ]
+    heads, left = ["agent", "model", "slots", "busy", "paused until", "why"], ("agent", "model", "paused until", "why")
+    if not waiting:
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
+    table(heads, rows, left, less=("model", "busy"))
+
+
+def _waits(said: tuple[float | None, str] | None, now: float) -> list[str]:
+    if said is None:
+        return ["", ""]
+    at, why = said
+    return ["a person sees to it" if at is None else until(at, now), one_line(why, 300)]
+
+
+def kept(sessions: Sequence[Kept], now: float) -> None:
+    """Sessions that a later attempt can go on with."""
+    rows = [
+        [str(k.attempt), k.agent, k.model or "", number(k.score), until(k.until, now), one_line(k.session, 60)]
+        for k in sessions
+    ]
+    heads = ("kept", "agent", "model", "score", "home kept until", "session")
+    table(heads, rows, left=("agent", "model", "home kept until", "session"), less=("session", "model", "score"))
+
+
+def incidents(happened: Sequence[Happened]) -> None:
+    """What was done about agents, the newest last."""
+    rows = [
+        [local(i.at), "" if i.attempt is None else str(i.attempt), i.agent or "", i.kind, one_line(i.text, 300)]
+        for i in happened
+    ]
+    table(("when", "attempt", "agent", "incident", "what"), rows, left=("when", "agent", "incident", "what"))
+
+
+def counted(kinds: Mapping[str, int]) -> list[str]:
+    """How many incidents of which kind, in a line where there are any."""
+    said = ", ".join(f"{number(count)} {one_line(kind)}" for kind, count in kinds.items())
+    return [f"  incidents     {said}"] if said else []
+
+
+def bill(models: Mapping[str, Tokens]) -> None:
+    """Tokens by model."""
+    rows = [
+        [model, *(number(count) for count in (t.input, t.output, t.cache_read, t.cache_write))]
+        for model, t in models.items()
+    ]
+    table(("model", "input", "output", "cache read", "cache written"), rows, left=("model",))
