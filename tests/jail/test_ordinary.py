@@ -18,6 +18,7 @@ from kernelfactory.process import Options
 HERE = Path(__file__).parent
 USER = 61_999
 FILES = ("test_contract.py", "test_landlock.py", "test_jail.py", "test_cage.py", "test_finding.py", "test_reach.py")
+FILES += ("../test_killing.py",)
 ENDED = 0
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="they are run by an ordinary user anyway")
