@@ -43,6 +43,22 @@ def ask(path: Path, request: Mapping[str, Any], seconds: float = 3600.0) -> dict
     raise _ERRORS.get(str(answer.get("kind")), BadInput)(str(answer.get("error", "refused")))
 
 
+def ask_inside(verb: str, here: Path | None = None, **more: object) -> dict[str, Any]:
+    """Ask the desk of the lent workspace that `here` (None: the current folder) is in, with its token. Raises BadInput
+    outside a workspace, and whatever `ask` does."""
+    door = _door(Path.cwd() if here is None else here)
+    token = (door / "token").read_text("utf-8").strip()
+    return ask(door / "desk.sock", {"verb": verb, "token": token, **more})
+
+
+def _door(here: Path) -> Path:
+    """The `.kf` folder, looked for from `here` upwards."""
+    for folder in (here, *here.parents):
+        if (folder / ".kf" / "token").is_file():
+            return folder / ".kf"
+    raise BadInput("no workspace here: run this inside the folder that was lent to an attempt (it holds .kf/token)")
+
+
 class Listener:
     """Serves `handler` at the socket `path` from its own threads until it is closed.
 

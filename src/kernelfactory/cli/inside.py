@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json as jsons
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from kernelfactory.cli.options import Json
 from kernelfactory.cli.terminal import document, last_words, loud, number, one_line, say
-from kernelfactory.model import BadInput
 
 _COMPARED = (("best here", "best_here"), ("parent", "parent_score"), ("best of all", "best_score"))
 
@@ -20,20 +18,9 @@ def ask(verb: str, **more: object) -> dict[str, Any]:
     """One line to the desk of the workspace that this process is in, one line back.
 
     Raises BadInput outside a workspace, and whatever the desk answers."""
-    from kernelfactory import wire
+    from kernelfactory.wire import ask_inside
 
-    door = _door()
-    token = (door / "token").read_text("utf-8").strip()
-    return wire.ask(door / "desk.sock", {"verb": verb, "token": token, **more})
-
-
-def _door() -> Path:
-    """The `.kf` folder, looked for from the current folder upwards."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / ".kf" / "token").is_file():
-            return folder / ".kf"
-    raise BadInput("no workspace here: run this inside the folder that was lent to an attempt (it holds .kf/token)")
+    return ask_inside(verb, None, **more)
 
 
 def measure(
