@@ -202,27 +202,28 @@ def test_an_older_record_is_named_by_readers_and_brought_up_to_date_by_resume(
     made: Path, kf: Any, tmp_path: Path
 ) -> None:
     path = made / "record.db"
-    with sqlite3.connect(path) as db:  # as version 1 left it: the tables of version 2 hold nothing yet
-        for trigger in (
-            "decision_once",
-            "decision_stays",
-            "duel_once",
-            "duel_stays",
-            "tally_duel",
-            "tally_measurement",
-        ):
+    with sqlite3.connect(path) as db:  # as version 2 left it: what version 3 adds is taken away
+        for trigger in ("spent_forward", "account_attempt", "account_usage", "account_ended"):
             db.execute(f"DROP TRIGGER {trigger}")
-        for table in ("decision", "duel"):
+        for table in ("bill", "incident", "account"):
             db.execute(f"DROP TABLE {table}")
-        db.execute("ALTER TABLE measurement DROP COLUMN screened")
-        db.execute("PRAGMA user_version = 1")
+        db.execute("DROP INDEX attempt_home")
+        caps = ("cap_attempt_dollars", "cap_attempt_tokens")
+        for table, columns in {
+            "run": (*caps, "nudges", "switching"),
+            "agent": (*caps, "cap_dollars", "cap_tokens", "paused_why", "streams"),
+            "attempt": ("transcript", "session", "home_until"),
+        }.items():
+            for column in columns:
+                db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 2")
     db.close()
     for words in (("status", "made"), ("quarantine", "made", "list")):
         refused = kf(*words)
         assert refused.returncode == 2 and "kf resume made brings it up to date" in refused.stderr
     ran = kf("resume", "made", "--attempts", "2", "--unprotected", "--scratch", str(tmp_path / "scratch"))
     assert ran.returncode == 0, ran.stderr
-    assert "record.db.v1" in ran.stderr and (made / "record.db.v1").is_file()
+    assert "record.db.v2" in ran.stderr and (made / "record.db.v2").is_file()
     assert facts(kf("status", "made", "--json"))["attempts"]["judged"] == 2
 
 
