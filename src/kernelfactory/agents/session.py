@@ -15,7 +15,7 @@ from kernelfactory.agents import Workplace, resets
 from kernelfactory.agents.tally import WORK, Tally
 from kernelfactory.model import AgentFailed, Goal, Limits, Trouble, Usage, UsageLimit
 from kernelfactory.process import Finished
-from kernelfactory.transcript import Event, Reset
+from kernelfactory.transcript import Event
 
 EVERY = 0.5
 """Seconds between two looks at the clock."""
@@ -153,7 +153,7 @@ class _Whole:
         """Tell what was spent, if that changed; False: a cap is reached."""
         usage = self.usage()
         if (usage.tokens, usage.dollars) == self._told:
-            return True
+            return not self.broke
         self._told = usage.tokens, usage.dollars
         self.broke = not self.workplace.spent(usage) or self.broke
         return not self.broke
@@ -247,7 +247,8 @@ class _Talk:
         self._ended: Event | None = None
         self._leaves: float | None = None
         self._closed = False
-        self._limit: tuple[Event, float] | None = None
+        self._limit: tuple[str, float] | None = None
+        self._opens: float | None = None
 
     def run(self) -> _Ahead | None:
         """The whole of it, and what comes next. Raises UsageLimit, AgentFailed."""
@@ -285,7 +286,7 @@ class _Talk:
             return
         now, whole = self._now(), self._whole
         if self._limit is not None and now - self._limit[1] >= SLEEPS:
-            self._end_it("usage_limit", self._limit[0].text)
+            self._end_it("usage_limit", self._limit[0])
         elif why := signs.stalled(self._watched, now, whole.limits.silence):
             whole.workplace.say("stall", why)
             self._end_it("stalled", why, signs.revival(_template("stall"), now - self._watched.at))
@@ -304,6 +305,10 @@ class _Talk:
         for event in events:
             self._watched = signs.seen(self._watched, event, self._now())
             self._whole.tally.heard(event)
+            if not self._whole.affords() and self._stop is None:
+                self._end_it("budget", "a cap is reached")
+            if event.reset is not None and event.trouble == "usage_limit":
+                self._opens = resets.until(event.reset, self._whole.clocks.wall())
             if event.kind in WORK:
                 self._limit = self._leaves = None
                 self._ended = self._ended if self._stop is not None else None  # it goes on, whatever it said
@@ -311,13 +316,11 @@ class _Talk:
                 self._warned(event)
             elif event.kind == "end":
                 self._turned(event, last)
-        if events and not self._whole.affords() and self._stop is None:
-            self._end_it("budget", "a cap is reached")
 
     def _warned(self, event: Event) -> None:
         self._whole.warned(event.text)
         if event.trouble == "usage_limit" and self._limit is None:
-            self._limit = event, self._now()
+            self._limit = event.text, self._now()
 
     def _turned(self, event: Event, last: bool) -> None:
         """Its turn is over, and with it the process, unless it is sent on."""
@@ -360,7 +363,7 @@ class _Talk:
             return ahead
         end = self._ended or Event("end", text="it ended without a word", trouble="error")
         if stop is not None:
-            end = replace(end, text=stop.text, trouble=stop.why, reset=end.reset or self._reset())
+            end = replace(end, text=stop.text, trouble=stop.why)
         if end.trouble is None:
             word = whole.nudge() if whole.session is not None else None
             return None if word is None else _Ahead(word, whole.session)
@@ -374,12 +377,7 @@ class _Talk:
         usage, text = self._whole.usage(), _plain(end.text) or trouble
         if trouble != "usage_limit":
             return AgentFailed(text, usage, trouble)
-        reset = end.reset or self._reset()
-        until = resets.until(reset, self._whole.clocks.wall()) if reset is not None else None
-        return UsageLimit(text, until, usage)
-
-    def _reset(self) -> Reset | None:
-        return self._limit[0].reset if self._limit is not None else None
+        return UsageLimit(text, self._opens, usage)
 
     def _now(self) -> float:
         return self._whole.clocks.monotonic()
