@@ -761,6 +761,7 @@ def test_acp_costs() -> None:
         ("5-hour limit reached ∙ resets 2pm", "usage_limit"),
         ("To use Codex with your ChatGPT plan, upgrade to Plus: https://chatgpt.com/explore/plus.", "usage_limit"),
         ("API Error: Server is temporarily limiting requests (not your usage limit) · Rate limited", "rate_limit"),
+        ("limit reached by the server (not your usage limit), weekly limit reached: no", "rate_limit"),
         ("You've used 90% of your weekly limit", None),
         ("You're close to your usage limit", None),
         ("You exceeded your current quota, please check your plan and billing details.", "billing"),
