@@ -8,12 +8,14 @@ from kernelfactory.transcript import Event, Parser
 
 
 class OneTurn:
-    """A session.Dialogue: `prompt` is all that its stdin gets; `parser` reads what it prints."""
+    """A session.Dialogue: `prompt` is all that its stdin gets; `parser` reads what it prints; `late`: see there."""
 
     can_say = False
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], prompt: str, parser: Parser) -> None:
-        self.argv, self.env = argv, env
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], prompt: str, parser: Parser, *, late: bool = False
+    ) -> None:
+        self.argv, self.env, self.late = argv, env, late
         self._parser = parser
         self._words = prompt.encode()
 

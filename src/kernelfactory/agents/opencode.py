@@ -4,6 +4,7 @@ wait with it: it sleeps until a limit opens, and only its log says so."""
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from kernelfactory.agents.oneturn import OneTurn
 from kernelfactory.agents.session import Dialogue, converse
 from kernelfactory.gateway import Route
 from kernelfactory.model import AgentFailed, BadInput, Limits, Usage
-from kernelfactory.transcript import parser
+from kernelfactory.transcript import Event, Reset, parser
 from kernelfactory.view import Pair
 
 READS = ("effort", "flags", "path", "env", "secrets", "login", "hosts", "upstream", "model")
@@ -65,6 +66,24 @@ COMMAND = ("run", "--format", "json", "--print-logs", "--log-level", "ERROR", "-
 """With a title it asks no model for one; the log alone says that it waits for a limit to open."""
 
 WEB = ("webfetch", "websearch")
+
+PLUGIN = "kernelfactory.js"
+WAITS = "kernelfactory waits "
+LINE, TEXT = 4000, 300
+
+LONG = 120.0
+"""Seconds of waiting after which the account counts as used up."""
+
+TELLS = f"""export const Waits = async () => ({{
+  event: async ({{ event }}) => {{
+    const status = event.type === "session.status" ? event.properties.status : {{}}
+    if (status.type !== "retry") return
+    const told = {{ seconds: (status.next - Date.now()) / 1000, message: status.message }}
+    process.stderr.write("\\n{WAITS}" + JSON.stringify(told) + "\\n")
+  }},
+}})
+"""
+"""What it is given, so that it tells how long it waits: by itself it tells that to nobody."""
 
 QUIET = {
     "OPENCODE_DISABLE_AUTOUPDATE": "1",
@@ -130,10 +149,12 @@ class OpenCode:
             raise AgentFailed(why, trouble="config")
         argv, env = (*self._program.argv, *COMMAND, "--model", self.model), self._env(workplace)
         argv += ("--variant", self.entry.effort) if self.entry.effort else ()
+        workplace.put(PLUGIN, TELLS.encode())
 
         def make(prompt: str, session: str | None) -> Dialogue:
             resumed = ("--session", session) if session is not None else ()
-            return OneTurn((*argv, *resumed, *self.entry.flags), env, prompt, parser("opencode", self._bare))
+            command = (*argv, *resumed, *self.entry.flags)
+            return Told(command, env, prompt, parser("opencode", self._bare), late=True)
 
         return converse(workplace, make, brief, limits)
 
@@ -168,6 +189,7 @@ class OpenCode:
             "autoupdate": False,
             "share": "disabled",
             "snapshot": False,
+            "plugin": [f"file://{workplace.home}/{PLUGIN}"],
             "permission": {"*": "allow", **({} if web else dict.fromkeys(WEB, "deny"))},
         }
         if self.routes:
@@ -184,6 +206,26 @@ class OpenCode:
                 "kernelfactory": {"type": "local", "command": list(tool), "enabled": True, "timeout": wait}
             }
         return config
+
+
+class Told(OneTurn):
+    """Hears of a long wait from our own plugin as well."""
+
+    def error(self, text: str) -> Sequence[Event]:
+        told = _waits(text) if text.startswith(WAITS) else None
+        return super().error(text) if told is None else (told,)
+
+
+def _waits(text: str) -> Event | None:
+    """What a line of the plugin says, if it is worth a word: hostile, for its shell can write there too."""
+    try:
+        told = json.loads(text[len(WAITS) : len(WAITS) + LINE])
+        seconds, message = float(told["seconds"]), str(told["message"])[:TEXT]
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
+        return None
+    if not LONG < seconds < math.inf:
+        return None
+    return Event("limit", text=message, trouble="usage_limit", reset=Reset(after=seconds))
 
 
 def _parts(name: str, model: str | None) -> tuple[str, str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from atwork import Office
 from kernelfactory.agents import finding
 
 REQUIRED = {
@@ -29,3 +32,9 @@ def program() -> Callable[[str], finding.Program]:
         return found
 
     return there
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    with ExitStack() as stack:
+        yield Office(tmp_path / "scratch", stack)
