@@ -152,8 +152,12 @@ class Client(http.client.HTTPConnection):
 
 def opened(door: Door) -> socket.socket:
     made = socket.socket(socket.AF_INET if door.port else socket.AF_UNIX)
+    try:
+        made.connect(("127.0.0.1", door.port) if door.port else door.socket)
+    except OSError:
+        made.close()
+        raise
     made.settimeout(PATIENCE)
-    made.connect(("127.0.0.1", door.port) if door.port else door.socket)
     return made
 
 
