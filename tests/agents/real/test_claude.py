@@ -1,0 +1,54 @@
+"""Claude Code itself, in a cage, on a model that plays a script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from atnight import EDIT, Nights
+from atwork import Office
+from kernelfactory.agents.claude import Claude
+from kernelfactory.agents.config import Entry
+from kernelfactory.model import Limits, Tokens
+from stubs import Anthropic, Fault, Stub, Turn, night
+
+
+class TestClaude(Nights):
+    name, variable, limited = "claude", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"
+    model, all, dollars = "claude-sonnet-4-5", Tokens(4000, 200, 20_000, 800), 0.024
+    api = Anthropic
+
+    def agent(self, stub: Stub, **entry: Any) -> Claude:
+        env = {"CLAUDE_CODE_MAX_RETRIES": "1", **entry.pop("env", {})}
+        return Claude(self.model, Entry(name="claude", upstream=stub.url, env=env, **entry))
+
+    def test_without_a_login_it_fails_before_it_begins(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(self.variable)
+        with self.stub(night(EDIT)) as stub:
+            agent = self.agent(stub)
+            assert not agent.state().ready and agent.state().login is None
+            done = office.work(agent)
+            assert done.trouble == "auth" and stub.log == []
+
+    def test_it_has_the_tool_that_measures_and_none_that_looks_things_up(self, office: Office) -> None:
+        with self.stub([Turn("Done.")]) as stub:
+            agent = self.agent(stub)
+            place = office.lend(agent)
+            place.web = False
+            assert office.work(agent, lent=place).failed is None
+            asked = stub.wait()[0].body
+            tools = {tool["name"] for tool in asked["tools"]}
+            assert "Bash" in tools and not tools & {"WebFetch", "WebSearch", "AskUserQuestion"}
+            assert "mcp__kernelfactory__measure" in str(asked)
+
+    def test_a_session_is_gone_on_with_later_and_pays_for_itself_alone(self, office: Office) -> None:
+        with self.stub([Turn("edits", [EDIT]), Turn("Done.")], Fault("credit", turn=1, times=1)) as stub:
+            agent = self.agent(stub)
+            place = office.lend(agent)
+            first = office.work(agent, lent=place)
+            assert first.trouble == "billing" and first.usage.tokens == 6250
+            place.resumes = place.named[0]
+            second = office.work(agent, Limits(seconds=60.0, nudges=0), lent=place)
+            assert second.failed is None and set(place.named) == {place.resumes}
+            assert (second.usage.tokens, second.usage.dollars) == (6250, pytest.approx(0.006))

@@ -1,0 +1,52 @@
+"""Codex itself, in a cage, on a model that plays a script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from atnight import EDIT, Nights
+from atwork import Office
+from kernelfactory.agents.codex import Codex
+from kernelfactory.agents.config import Entry
+from kernelfactory.model import Limits, Tokens
+from stubs import Fault, OpenAI, Stub, Turn
+
+
+class TestCodex(Nights):
+    name, variable, limited = "codex", "OPENAI_API_KEY", "CODEX_API_KEY"
+    model, all, dollars = "gpt-5.5", Tokens(4800, 200, 20_000, 0), 0.04
+    api = OpenAI
+
+    def agent(self, stub: Stub, **entry: Any) -> Codex:
+        flags = ("-c", "model_providers.kf.stream_max_retries=1", "-c", "model_providers.kf.request_max_retries=1")
+        return Codex(self.model, Entry(name="codex", upstream=f"{stub.url}/v1", flags=flags, **entry))
+
+    def test_it_has_the_tool_that_measures_and_none_that_looks_things_up(self, office: Office) -> None:
+        with self.stub([Turn("Done.")]) as stub:
+            agent = self.agent(stub)
+            place = office.lend(agent)
+            place.web = False
+            assert office.work(agent, lent=place).failed is None
+            tools = [tool.get("name") or tool["type"] for tool in stub.wait()[0].body["tools"]]
+            assert "exec_command" in tools and "web_search" not in tools
+
+    def test_a_session_is_gone_on_with_later_and_pays_for_itself_alone(self, office: Office) -> None:
+        with self.stub([Turn("edits", [EDIT]), Turn("Done.")], Fault("usage-key", turn=1, times=1)) as stub:
+            agent = self.agent(stub)
+            place = office.lend(agent)
+            first = office.work(agent, lent=place)
+            assert first.trouble == "billing" and first.usage.tokens == 6250
+            place.resumes = place.named[0]
+            second = office.work(agent, Limits(seconds=60.0, nudges=0), lent=place)
+            assert second.failed is None and set(place.named) == {place.resumes}
+            assert (second.usage.tokens, second.usage.dollars) == (6250, pytest.approx(0.01))
+
+    def test_a_session_that_is_gone_is_begun_anew(self, office: Office) -> None:
+        with self.stub([Turn("edits", [EDIT]), Turn("Done.")]) as stub:
+            agent = self.agent(stub)
+            place = office.lend(agent)
+            place.resumes = "01a20ecc-3a93-7b91-ae4d-4efe49609b48"
+            done = office.work(agent, lent=place)
+            assert done.failed is None and done.file("number.txt") == "7\n"
