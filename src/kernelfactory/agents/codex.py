@@ -198,9 +198,11 @@ class Dialogue:
             return
         if method == "turn/started":
             self._turn, self._opened = text(params, "turn", "id"), ""
+            self._calls = {number: call for number, call in self._calls.items() if call[0] != "turn/start"}
             self._go_on()
         elif method == "turn/completed":
             self._turn = ""
+            self._go_on()
         elif method == "thread/tokenUsage/updated" and self._opened:
             before = next((event.models for event in (*self._parser.line(line),) if event.kind == "usage"), {})
             self._parser = parser("codex", next(iter(before), ""), before)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 from kernelfactory.agents import Readiness
@@ -26,7 +26,7 @@ class Key:
 
     variable: str
     name: str
-    value: str
+    value: str = field(repr=False)
 
 
 def key(entry: Entry, names: Sequence[str], environ: Mapping[str, str] = os.environ) -> Key | None:
