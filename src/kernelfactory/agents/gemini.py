@@ -93,6 +93,8 @@ class Gemini:
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         if self._program is None:
             raise AgentFailed("gemini is not installed", trouble="config")
+        if self._key is None and not self.entry.login:
+            raise AgentFailed(f"gemini has no login: {KNOWN.login}", trouble="auth")
         argv, env = (*self._program.argv, *COMMAND), self._env(workplace)
         argv += ("--model", self.model) if self.model else ()
         for name, data in self._files(workplace).items():
@@ -118,7 +120,7 @@ class Gemini:
             copied = {name: path.read_bytes() for name, path in found.items() if path.exists()}
         except OSError as error:
             raise AgentFailed(f"the login in {login} cannot be read ({error.strerror})", trouble="auth") from error
-        banned = (*ALONE, *(() if workplace.web and "*" in self.hosts else WEB))
+        banned = (*ALONE, *(() if workplace.web else WEB))
         rules = RULE.format(names=json.dumps(banned))
         return {**copied, RULES: rules.encode(), SETTINGS: json.dumps(self._settings(workplace)).encode()}
 

@@ -136,8 +136,8 @@ class OpenCode:
         login = self._key.variable if self._key is not None else None
         if self.entry.login and _tokens(self.entry.login):
             login = f"the login in {self.entry.login}"
-        elif login is None and self.routes:
-            login = "needs none"
+        elif login is None and (self.routes or (self._known is None and self.entry.hosts)):
+            login = "none is needed that we know of"
         state = KNOWN.state(self._program, login)
         if self.model is None and state.installed is not None:
             return replace(state, ready=False, advice=SAY_MODEL)
@@ -147,6 +147,8 @@ class OpenCode:
         if self._program is None or self.model is None:
             why = SAY_MODEL if self._program is not None else "opencode is not installed"
             raise AgentFailed(why, trouble="config")
+        if not self.routes and not self.entry.login and not self.entry.hosts:
+            raise AgentFailed(f"opencode has no login: {KNOWN.login}", trouble="auth")
         argv, env = (*self._program.argv, *COMMAND, "--model", self.model), self._env(workplace)
         argv += ("--variant", self.entry.effort) if self.entry.effort else ()
         workplace.put(PLUGIN, TELLS.encode())
@@ -184,13 +186,12 @@ class OpenCode:
         return {**env, **self._handed()}
 
     def _config(self, workplace: Workplace) -> dict[str, Any]:
-        web = workplace.web and "*" in self.hosts
         config: dict[str, Any] = {
             "autoupdate": False,
             "share": "disabled",
             "snapshot": False,
             "plugin": [f"file://{workplace.home}/{PLUGIN}"],
-            "permission": {"*": "allow", **({} if web else dict.fromkeys(WEB, "deny"))},
+            "permission": {"*": "allow", **({} if workplace.web else dict.fromkeys(WEB, "deny"))},
         }
         if self.routes:
             config["provider"] = {

@@ -39,7 +39,9 @@ def leaks(place: Lent) -> list[Path]:
 def test_it_is_sent_on_edits_measures_notes_and_finishes(office: Office) -> None:
     play = [Turn("an early end"), *night(f"{EDIT}; env > env.txt")]
     with Model(play, key=KEY) as model:
-        done = office.work(agent(model), Limits(seconds=120.0, nudges=1))
+        place = office.lend(agent(model))
+        place.web = False
+        done = office.work(agent(model), Limits(seconds=120.0, nudges=1), lent=place)
         assert done.failed is None
         assert [kind for kind, _ in done.place.said] == ["nudge"]
         assert len(set(done.place.named)) == 1

@@ -30,7 +30,9 @@ def agent(model: Anthropic) -> OpenCode:
 
 def test_it_edits_measures_notes_and_finishes(office: Office) -> None:
     with Anthropic(night(f"{EDIT}; env > env.txt"), key=KEY) as model:
-        done = office.work(agent(model))
+        place = office.lend(agent(model))
+        place.web = False
+        done = office.work(agent(model), lent=place)
         assert done.failed is None
         assert done.file("number.txt") == "7\n"
         assert '"score": 7.0' in done.file("measured.json")
