@@ -4,14 +4,13 @@ to know which one it is."""
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 from kernelfactory.agents import Readiness
 from kernelfactory.agents.config import Entry, secrets_of
 from kernelfactory.agents.finding import Program, version, within
+from kernelfactory.agents.inside import program, there
 
 OUTSIDE = "kept-outside-the-cage"
 """What stands in the cage where a key would."""
@@ -49,9 +48,7 @@ def handed(entry: Entry, names: Sequence[str], environ: Mapping[str, str] = os.e
 
 def measure_tool(folder: str) -> tuple[str, ...]:
     """How the tool that measures is started as an MCP server, in the cage; empty where its library is not installed."""
-    if find_spec("mcp") is None:
-        return ()
-    return (sys.executable, "-m", "kernelfactory.agents.inside.measure_mcp", folder)
+    return program("measure_mcp", folder) if there("mcp") else ()
 
 
 @dataclass(frozen=True, slots=True)
