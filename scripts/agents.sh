@@ -17,7 +17,7 @@ get() { # get NAME PACKAGE DIGEST PLACE: into a folder of its version, whole or 
         echo '{"private": true}' >"$new/package.json"
         if ! timeout "$seconds" npm install --prefix "$new" --ignore-scripts --no-audit --no-fund --no-update-notifier \
             --loglevel=error "$package" >"$new/log" 2>&1; then
-            say "$name: npm install $package failed: $(tail -n 1 "$new/log")"
+            say "$name: npm install $package failed: $(head -n 1 "$new/log")"
             rm -rf "$new"; return 1
         fi
         if ! grep -qF "\"$digest\"" "$new/node_modules/.package-lock.json"; then
@@ -35,7 +35,11 @@ wanted=" ${*:-claude codex gemini opencode} "
 machine=$(uname -m)
 jobs=()
 while read -r name kind package digest place; do
-    [[ $name != "#" && $wanted == *" $name "* && ($kind == any || $kind == "$machine") ]] || continue
+    [[ $name != "#" && $wanted == *" $name "* && ($kind == node || $kind == "$machine") ]] || continue
+    if [ "$kind" = node ] && ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; then
+        say "$name: node 20 or newer is not there to run it"
+        continue
+    fi
     get "$name" "$package" "$digest" "$place" &
     jobs+=($!)
 done <"$lock"

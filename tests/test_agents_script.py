@@ -20,13 +20,16 @@ echo '#!/bin/sh' >"$program"
 echo "{\\"integrity\\": \\"$DIGEST\\"}" >"$folder/node_modules/.package-lock.json"
 """
 
+NODE = '#!/bin/sh\n[ ! -e "$OLD_NODE" ]\n'
+
 
 class Machine:
     def __init__(self, base: Path) -> None:
         self.base, self.agents = base, base / "agents"
         (base / "bin").mkdir()
-        (base / "bin" / "npm").write_text(NPM)
-        (base / "bin" / "npm").chmod(0o755)
+        for name, text in (("npm", NPM), ("node", NODE)):
+            (base / "bin" / name).write_text(text)
+            (base / "bin" / name).chmod(0o755)
         _, _, _, self.digest, self.place = next(line for line in LOCK if line[0] == "gemini")
 
     def install(self, *names: str, digest: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -35,6 +38,7 @@ class Machine:
             "KF_AGENTS": str(self.agents),
             "PROGRAM": self.place,
             "DIGEST": digest or self.digest,
+            "OLD_NODE": str(self.base / "old node"),
             "OFFLINE": str(self.base / "offline"),
         }
         command = [str(ROOT / "scripts/agents.sh"), *names]
@@ -75,6 +79,13 @@ def test_without_a_network_it_says_so_and_leaves_nothing_half_done(machine: Mach
     assert [path.name for path in machine.agents.iterdir()] == ["bin"]
 
 
+def test_an_agent_that_this_node_cannot_run_is_not_there(machine: Machine) -> None:
+    (machine.base / "old node").touch()
+    done = machine.install("gemini")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "node 20 or newer" in done.stderr
+
+
 def test_an_agent_that_nobody_locked_is_not_there(machine: Machine) -> None:
     assert machine.install("gemini", "unheard-of").returncode == 1
 
@@ -82,7 +93,7 @@ def test_an_agent_that_nobody_locked_is_not_there(machine: Machine) -> None:
 def test_the_lock_pins_a_version_and_a_digest_for_every_agent_that_tests_require() -> None:
     assert {line[0] for line in LOCK} == {"claude", "codex", "gemini", "opencode"}
     for _, machine, package, digest, place in LOCK:
-        assert machine in ("x86_64", "aarch64", "any")
+        assert machine in ("x86_64", "aarch64", "node")
         assert package.rpartition("@")[2][:1].isdigit()
         assert len(digest) == len("sha512-") + 88
         assert place[0] != "/"
