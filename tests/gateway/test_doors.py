@@ -79,6 +79,13 @@ def test_nobody_else_does(gate: Door, server: Server, token: str) -> None:
     assert server.visits == 0
 
 
+def test_who_waits_to_be_asked_for_the_password_was_not_refused(gate: Door) -> None:
+    ask = b"CONNECT a.test:1 HTTP/1.1\r\nHost: a.test\r\n"
+    answer = said(gate, ask + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 407 ") and b"proxy-authenticate: Basic " in answer and gate.counts.refused == 0
+    assert said(gate, ask + b"Proxy-Authorization: Bearer x\r\n\r\n")[9:12] == b"407" and gate.counts.refused == 1
+
+
 def test_tokens_differ(gate: Door, gateway: Gateway) -> None:
     other = gateway.open([], [], tcp=True, folder="")
     assert other.token != gate.token and said(gate, f"GET /{other.token}/api/x".encode() + GET[10:])[9:12] == b"403"

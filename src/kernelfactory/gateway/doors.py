@@ -159,7 +159,8 @@ class Door:
         try:
             await self._let(client, request)
         except Refusal as refusal:
-            self._refused(str(refusal))
+            if refusal.status != 407 or any(name == b"proxy-authorization" for name, _ in request.headers):
+                self._refused(str(refusal))  # else: it only waits to be asked for its password
             to_proxy = not request.target.startswith(b"/")
             more = [(b"proxy-authenticate", b'Basic realm="gateway"')] if refusal.status == 407 else []
             await client.answer(refusal.status, str(refusal), more, plain=to_proxy)
