@@ -4,7 +4,7 @@ made, and what its model is like."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,10 @@ class Nights:
 
     def test_it_edits_measures_notes_and_finishes(self, office: Office) -> None:
         with self.stub(night(f"{EDIT}; env > env.txt")) as stub:
-            done = office.work(self.agent(stub))
+            agent = self.agent(stub)
+            place = office.lend(agent)
+            place.web = False
+            done = office.work(agent, lent=place)
             assert done.failed is None
             assert done.file("number.txt") == "7\n"
             assert '"score": 7.0' in done.file("measured.json")
@@ -74,18 +77,17 @@ class Nights:
             assert len(done.place.named) == 1 and done.place.named[0].count("-") == 4
             assert done.left == [] and done.place.said == []
             self.no_key(done, stub)
+            self.tools(stub.wait()[0].body)
+
+    def tools(self, asked: Mapping[str, Any]) -> None:
+        """It was offered the tool that measures, and none that looks things up."""
+        raise NotImplementedError
 
     def no_key(self, done: Worked, stub: Stub) -> None:
         """Its model saw the key, and nothing that it left holds it."""
         assert {request.key for request in stub.log} == {self.key}
         assert "kept-outside-the-cage" in done.file("env.txt")
         assert holding(Path(done.place.folder).parent, self.key) == []
-
-    def test_a_key_that_got_in_is_found(self, office: Office) -> None:
-        with self.stub([Turn("looks", ["env > env.txt"]), DONE]) as stub:
-            done = office.work(self.agent(stub, env={"LEAKED": self.key}))
-            with pytest.raises(AssertionError):
-                self.no_key(done, stub)
 
     # ── when it cannot go on ──
 

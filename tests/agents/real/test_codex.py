@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -23,14 +24,15 @@ class TestCodex(Nights):
         flags = ("-c", "model_providers.kf.stream_max_retries=1", "-c", "model_providers.kf.request_max_retries=1")
         return Codex(self.model, Entry(name="codex", upstream=f"{stub.url}/v1", flags=flags, **entry))
 
-    def test_it_has_the_tool_that_measures_and_none_that_looks_things_up(self, office: Office) -> None:
-        with self.stub([Turn("Done.")]) as stub:
-            agent = self.agent(stub)
-            place = office.lend(agent)
-            place.web = False
-            assert office.work(agent, lent=place).failed is None
-            tools = [tool.get("name") or tool["type"] for tool in stub.wait()[0].body["tools"]]
-            assert "exec_command" in tools and "web_search" not in tools
+    def tools(self, asked: Mapping[str, Any]) -> None:
+        offered = {tool.get("name") or tool["type"] for tool in asked["tools"]}
+        assert "exec_command" in offered and "web_search" not in offered
+
+    def test_a_key_that_got_in_is_found(self, office: Office) -> None:
+        with self.stub([Turn("looks", ["env > env.txt"]), Turn("Done.")]) as stub:
+            done = office.work(self.agent(stub, env={"LEAKED": self.key}))
+            with pytest.raises(AssertionError):
+                self.no_key(done, stub)
 
     def test_a_session_is_gone_on_with_later_and_pays_for_itself_alone(self, office: Office) -> None:
         with self.stub([Turn("edits", [EDIT]), Turn("Done.")], Fault("usage-key", turn=1, times=1)) as stub:
@@ -42,11 +44,3 @@ class TestCodex(Nights):
             second = office.work(agent, Limits(seconds=60.0, nudges=0), lent=place)
             assert second.failed is None and set(place.named) == {place.resumes}
             assert (second.usage.tokens, second.usage.dollars) == (6250, pytest.approx(0.01))
-
-    def test_a_session_that_is_gone_is_begun_anew(self, office: Office) -> None:
-        with self.stub([Turn("edits", [EDIT]), Turn("Done.")]) as stub:
-            agent = self.agent(stub)
-            place = office.lend(agent)
-            place.resumes = "01a20ecc-3a93-7b91-ae4d-4efe49609b48"
-            done = office.work(agent, lent=place)
-            assert done.failed is None and done.file("number.txt") == "7\n"
