@@ -53,7 +53,7 @@ def resume_and_die(folder: Path, spec: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     plan = Plan((spec,), Caps(attempts=1_000_000), scratch=folder.parent / "scratch", unprotected=True)
-    workers.run(folder, plan, window=window, here=here)
+    workers.run(folder, plan, world=workers.World(window=window, jail=here))
 
 
 def child(*words: str | Path) -> subprocess.Popen[bytes]:

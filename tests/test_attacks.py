@@ -75,7 +75,7 @@ class Victim:
         plan = Plan(
             specs, Caps(attempts=attempts), scratch=self.scratch, attempt_seconds=60.0, unprotected=kind == "uncaged"
         )
-        ending = workers.run(self.folder, plan, here=here, on_progress=look)
+        ending = workers.run(self.folder, plan, world=workers.World(jail=here), on_progress=look)
         assert ending.exit_code == 0, ending
         return ending
 

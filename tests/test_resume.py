@@ -65,7 +65,7 @@ class House:
     def run(self, spec: str, attempts: int, here: jail.Jail | None = None, target: float | None = None) -> Ending:
         plan = Plan((spec,), Caps(attempts=attempts), scratch=self.base / "scratch", unprotected=True, target=target)
         self.said = []
-        return workers.run(self.folder, plan, here=here, on_message=self.said.append)
+        return workers.run(self.folder, plan, world=workers.World(jail=here), on_message=self.said.append)
 
     def kf(self, *words: str | Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
         """`kf` as a process, of this installation or of the one in `path`."""

@@ -246,7 +246,7 @@ def test_one_program_measured_in_two_slots_at_once_is_stored_once(house: House) 
                 both.wait(2.0)
 
     plan = Plan((f"scripted@{steps}:2",), Caps(attempts=2), scratch=house.scratch, unprotected=True)
-    assert workers.run(house.folder, plan, window=window).exit_code == 0
+    assert workers.run(house.folder, plan, world=workers.World(window=window)).exit_code == 0
     assert [row.score for row in house.rows()] == [500.0, 500.0]
     stored_once(house)
 

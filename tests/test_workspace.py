@@ -18,6 +18,7 @@ import pytest
 from kernelfactory import jail as jails
 from kernelfactory import problem
 from kernelfactory.model import Assignment, BadInput, Limits
+from kernelfactory.process import Options
 from kernelfactory.workspace import NOTES_BYTES, PREFIX, Ground, Workspace, leftovers, lend, remove
 
 TINY = Path(__file__).parent / "problems/tiny_network"
@@ -192,7 +193,7 @@ def test_time_and_stop_end_the_whole_tree(ground: Ground, open_ground: Ground, c
         stop = threading.Event()
         threading.Timer(0.3, stop.set).start()
         lines: list[str] = []
-        done = workspace.run(forks, seconds=60, stop=stop, on_line=lines.append)
+        done = workspace.run(forks, seconds=60, stop=stop, options=Options(on_line=lines.append))
         assert done.stopped and lines == ["on"]
         assert time.monotonic() - started < 15
 

@@ -33,10 +33,20 @@ Rank = tuple[int, float]
 """Trust first, then merit: more is better."""
 
 
+Waiting = Callable[[threading.Condition, Callable[[], bool], float], object]
+"""Waits, at most so many seconds, until something that is told to the condition is so."""
+
+
+def wait_for(changed: threading.Condition, enough: Callable[[], bool], seconds: float) -> bool:
+    """Wait until `enough`, or so many seconds."""
+    with changed:
+        return changed.wait_for(enough, seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """The rooms that a factory works with, and what is injected: templates by name, the clock (epoch seconds), and
-    `window`, which is told each point between two durable steps (tests end the process there)."""
+    """The rooms that a factory works with, and what is injected: templates by name, the clock (epoch seconds) and how
+    to wait by it, and `window`, which is told each point between two durable steps (tests end the process there)."""
 
     folder: Path
     problem: Problem
@@ -48,6 +58,7 @@ class Rooms:
     seats: int = 2
     clock: Callable[[], float] = time.time
     window: Callable[[str], None] = lambda name: None
+    wait: Waiting = wait_for
 
 
 class Assay:

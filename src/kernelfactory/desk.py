@@ -8,43 +8,81 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kernelfactory.factory import Desk
-from kernelfactory.model import Assignment, BadInput, BadIntake, End, Files, Refused
-from kernelfactory.process import Finished
+from kernelfactory.journal import Journal
+from kernelfactory.model import Assignment, BadInput, BadIntake, End, Files, Incident, Refused, Usage
+from kernelfactory.pipes import Stop, Talk
+from kernelfactory.process import Finished, Options
 from kernelfactory.quarantine import DONE, Word
+from kernelfactory.redact import Mask
 from kernelfactory.wire import Listener, ask
-from kernelfactory.workspace import Workspace
+from kernelfactory.workspace import NO_SECRETS, Workspace
 
 SOCKET = "desk.sock"
 STOP_VERBS = ("stop", "stop-now")
 LOG_BYTES = 256 << 10
+LAST_SECONDS = 5.0
+"""What an agent has, when a cap is reached, to say what it spent."""
+
 
 Refuse = Callable[[int | None, str, str], None]
 """(attempt, verb, why): the record keeps what was refused."""
 
 
-class Place:
-    """A lent workspace with its verbs: what an agent sees, in its own process or through `.kf/desk.sock`."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a workspace is lent: what is `editable`; `late`, its end when its time is over; `web`, may its
+    agent look things up; `resumes`, the session that goes on; `mask`, its secrets; `journal`, its transcript."""
 
+    editable: tuple[str, ...]
+    journal: Journal
     late: End = "timeout"
-    """The attempt's end when its time is over."""
+    web: bool = False
+    resumes: str | None = None
+    mask: Mask = NO_SECRETS
 
-    def __init__(self, desk: Desk, workspace: Workspace, assignment: Assignment, editable: Sequence[str]) -> None:
+
+class Overheard:
+    """A talk whose every line on stdout is written down first."""
+
+    def __init__(self, talk: Talk, write: Callable[[str], None]) -> None:
+        self.every = talk.every
+        self._talk, self._write = talk, write
+        self.error, self.tick, self.words = talk.error, talk.tick, talk.words
+        self.hung_up, self.over = talk.hung_up, talk.over
+
+    def line(self, text: str) -> None:
+        self._write(text)
+        self._talk.line(text)
+
+
+class Place:
+    """A lent workspace with its verbs: what an agent sees, in its own process or through `.kf/desk.sock`. Nothing that
+    it takes from there holds a secret of `terms.mask`."""
+
+    def __init__(self, desk: Desk, workspace: Workspace, assignment: Assignment, terms: Terms) -> None:
         self.assignment = assignment
         self.folder = str(workspace.folder)
         self.cage = workspace.cage
+        self.home = workspace.home_inside
+        self.gateway = workspace.reach.address if workspace.reach else ""
+        self.web = terms.web
+        self.resumes = terms.resumes
         self.end: End | None = None
         self.abandoned = False
         self.doing = "working"
         self.measurements = 0
         self.best_here: float | None = None
+        self.limited: float | None = None
+        self.known_session: str | None = None
         self._desk = desk
         self._workspace = workspace
-        self._editable = tuple(editable)
-        self._stopped = threading.Event()
+        self._terms = terms
+        self._stopped = Stop()
         self._handed: tuple[Files | None, str | None, str] | None = None
         self._until = time.monotonic() + assignment.limits.seconds
         self.output = bytearray()
@@ -59,6 +97,7 @@ class Place:
         env: Mapping[str, str] | None = None,
         seconds: float | None = None,
         on_line: Callable[[str], None] | None = None,
+        talk: Talk | None = None,
     ) -> Finished:
         left = max(0.0, self._until - time.monotonic())
         done = self._workspace.run(
@@ -66,18 +105,18 @@ class Place:
             stdin=stdin,
             env=env,
             seconds=left if seconds is None else min(seconds, left),
-            on_line=on_line,
+            options=Options(on_line=on_line, talk=None if talk is None else Overheard(talk, self._terms.journal.line)),
             stop=self._stopped,
         )
         self.output += done.stdout[-LOG_BYTES:] + done.stderr[-LOG_BYTES:]
         if done.timed_out and self._until - time.monotonic() <= 0:
-            self.end = self.end or self.late
+            self.end = self.end or self._terms.late
         return done
 
     def measure(self, quick: bool = False) -> dict[str, Any]:
         if self._handed is not None:
             raise Refused("this attempt is handed in: nothing more is measured")
-        files, fault = self._workspace.collect(self._editable)
+        files, fault = self._taken()
         if files is None:
             raise BadIntake(fault or "the files cannot be read")
         before, self.doing = self.doing, "trying" if quick else "measuring"
@@ -90,6 +129,27 @@ class Place:
             self.best_here = answer["best_here"]
         return answer
 
+    def put(self, name: str, data: bytes) -> None:
+        self._workspace.put(name, data)
+
+    def transcribe(self, line: str) -> None:
+        self._terms.journal.line(line)
+
+    def spent(self, usage: Usage) -> bool:
+        why = self._desk.spent(self.assignment.token, usage)
+        if why is not None and self.end is None:
+            self.end = "budget"
+            self._until = min(self._until, time.monotonic() + LAST_SECONDS)
+            self.say("budget", why)
+        return why is None
+
+    def say(self, kind: Incident, text: str) -> None:
+        self._desk.say(self.assignment.token, kind, self._terms.mask.text(text))
+
+    def session(self, session: str) -> None:
+        self.known_session = self._terms.mask.text(session)
+        self._desk.session(self.assignment.token, self.known_session)
+
     # ── as the one who lent it sees it ───────────────────────────────────────────────────────────
 
     def stop(self, end: End) -> None:
@@ -99,16 +159,31 @@ class Place:
 
     def collect(self) -> tuple[Files | None, str | None]:
         self.doing = "judging"
-        return self._handed[:2] if self._handed is not None else self._workspace.collect(self._editable)
+        return self._handed[:2] if self._handed is not None else self._taken()
 
     def notes(self) -> str:
-        return self._handed[2] if self._handed is not None else self._workspace.notes()
+        return self._handed[2] if self._handed is not None else self._noted()
+
+    def _taken(self) -> tuple[Files | None, str | None]:
+        """The files, unless one of them holds a secret: a program with a key in it is kept nowhere."""
+        files, fault = self._workspace.collect(self._terms.editable)
+        for name, data in (files or {}).items():
+            if (secret := self._terms.mask.holds(data) or self._terms.mask.holds(name.encode())) is not None:
+                self.say("secret", f"{name} holds the secret {secret}: it was not taken")
+                return None, f"{self._terms.mask.text(name)} holds the secret {secret}: take it out, then measure again"
+        return files, fault
+
+    def _noted(self) -> str:
+        return self._terms.mask.text(self._workspace.notes())
+
+    def masked(self, text: str | None) -> str | None:
+        return None if text is None else self._terms.mask.text(text)
 
     # ── the verbs that come through the socket ───────────────────────────────────────────────────
 
     def submit(self) -> dict[str, Any]:
-        files, fault = self._workspace.collect(self._editable)
-        self._handed = (files, fault, self._workspace.notes())
+        files, fault = self._taken()
+        self._handed = (files, fault, self._noted())
         return {"attempt": self.assignment.attempt, "handed_in": True, "fault": fault}
 
     def abandon(self) -> dict[str, Any]:
@@ -159,18 +234,16 @@ class Door:
 class Lender:
     """Opens a door at each lent workspace, and clears both away. Knows every open place."""
 
-    def __init__(self, desk: Desk, refuse: Refuse, editable: Sequence[str]) -> None:
+    def __init__(self, desk: Desk, refuse: Refuse) -> None:
         self._desk = desk
         self._refuse = refuse
-        self._editable = tuple(editable)
         self.places: dict[int, Place] = {}
 
     @contextmanager
-    def lent(self, assignment: Assignment, workspace: Workspace, late: End = "timeout") -> Iterator[Place]:
-        """The place of `assignment` in `workspace`, which is closed at the end. `late`: see Place."""
+    def lent(self, assignment: Assignment, workspace: Workspace, terms: Terms) -> Iterator[Place]:
+        """The place of `assignment` in `workspace`, which is closed at the end."""
         with workspace:
-            place = Place(self._desk, workspace, assignment, self._editable)
-            place.late = late
+            place = Place(self._desk, workspace, assignment, terms)
             door = Listener(workspace.folder / ".kf" / SOCKET, Door(place, self._refuse), open_to_all=True)
             self.places[assignment.attempt] = place
             try:

@@ -14,6 +14,7 @@ from kernelfactory import brief, budget, quarantine
 from kernelfactory.agents import Agent, Workplace
 from kernelfactory.assay import Assay, Rooms
 from kernelfactory.briefing import Briefing
+from kernelfactory.journal import Journal
 from kernelfactory.judge import JudgeFailed
 from kernelfactory.judge.answer import Standing, agent_answer, told
 from kernelfactory.model import (
@@ -23,18 +24,21 @@ from kernelfactory.model import (
     Choice,
     End,
     Files,
+    Incident,
     KernelFactoryError,
     Limits,
     LostClaim,
     Measurement,
     Outcome,
     Refused,
+    Trouble,
     Usage,
     UsageLimit,
     Work,
 )
 from kernelfactory.population import Population
 from kernelfactory.record import Attempt, ClaimRow
+from kernelfactory.redact import Mask
 from kernelfactory.turns import Turns
 
 LEASE_GRACE = 300.0
@@ -47,19 +51,22 @@ INTERRUPTED = "its worker ended without a word"
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Who claims: a slot of an agent. `cage` as recorded for the attempt; `limits` of one attempt."""
+    """Who claims: a slot of an agent. `cage` as recorded for the attempt; `limits` of one attempt; `continues`: the
+    attempt whose work, cut short, it goes on with."""
 
     name: str
     agent: str
     model: str | None
     cage: str
     limits: Limits
+    continues: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Handed:
     """What became of an attempt that was handed in. `fault`: what went wrong, in words; `unjudged`: the judge itself
-    failed on what was handed in; `until`: when the agent's account can be used again (epoch seconds)."""
+    failed on what was handed in; `trouble`: what stopped the agent; `until`: when its account can be used again (epoch
+    seconds)."""
 
     attempt: int
     outcome: Outcome
@@ -69,16 +76,18 @@ class Handed:
     fault: str | None = None
     unjudged: bool = False
     until: float | None = None
+    trouble: Trouble | None = None
 
 
 class NoMore(LostClaim):
-    """No further attempt may begin now: a cap is reached. `exit_code` is what the run ends with; `running` attempts
-    may still give back what they hold in reserve."""
+    """No further attempt may begin now: a cap is reached, of the experiment or of one `agent`. `exit_code` is what the
+    run ends with; `running` attempts may still give back what they hold in reserve."""
 
-    def __init__(self, why: str, exit_code: int, running: int) -> None:
+    def __init__(self, why: str, exit_code: int, running: int, agent: str | None = None) -> None:
         super().__init__(why)
         self.exit_code = exit_code
         self.running = running
+        self.agent = agent
 
 
 class Desk(Protocol):
@@ -104,13 +113,29 @@ class Desk(Protocol):
         """Extend the lease; returns its new end, epoch seconds. Raises LostClaim."""
         ...
 
+    # what a worker tells beside the verbs, while its agent works
+
+    def spent(self, token: str, usage: Usage) -> str | None:
+        """What the attempt has spent so far; why it must end now, when a cap is reached. Raises LostClaim."""
+        ...
+
+    def say(self, token: str, kind: Incident, text: str) -> None:
+        """Something was done about the agent. Raises LostClaim."""
+        ...
+
+    def session(self, token: str, session: str) -> None:
+        """The agent's own name of its session. Raises LostClaim."""
+        ...
+
 
 class Lent(Workplace, Protocol):
     """A workplace as the one who lent it sees it. `end` is set when something outside the agent ended its work;
-    `abandoned` when the agent gave the attempt back."""
+    `abandoned` when the agent gave the attempt back; `limited`: until when its account is used up, where
+    that ended its work (0.0: it did not say)."""
 
     end: End | None
     abandoned: bool
+    limited: float | None
 
     def collect(self) -> tuple[Files | None, str | None]:
         """The editable files as they are now, or None and why they cannot be read."""
@@ -118,6 +143,10 @@ class Lent(Workplace, Protocol):
 
     def notes(self) -> str:
         """progress.md, capped; hostile text."""
+        ...
+
+    def masked(self, text: str | None) -> str | None:
+        """What went wrong, known secrets taken out."""
         ...
 
 
@@ -131,17 +160,20 @@ def attempt(desk: Desk, lend: Lend, agent: Agent, worker: Worker) -> Handed:
         worked = work(agent, workplace)  # agents: edits, and measures through the desk
         files, unread = workplace.collect()  # workspace: editable regular files, nothing else
         hand_in = desk.abandon if workplace.abandoned else desk.submit  # judge, then record
-        said = Work(files, workplace.notes(), worked.usage, worked.end, worked.fault or unread)
-        return replace(hand_in(assignment.token, said), until=worked.until)
+        fault = workplace.masked(worked.fault or unread)
+        said = Work(files, workplace.notes(), worked.usage, worked.end, fault)
+        return replace(hand_in(assignment.token, said), until=worked.until, trouble=worked.trouble)
 
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """How an agent's work ended, what it cost, what went wrong, and until when its account is used up (epoch)."""
+    """How an agent's work ended, what it cost, what went wrong, what stopped it, and until when its account is used up
+    (epoch)."""
 
     end: End
     usage: Usage
     fault: str | None = None
+    trouble: Trouble | None = None
     until: float | None = None
 
 
@@ -151,12 +183,13 @@ def work(agent: Agent, workplace: Lent) -> Worked:
     try:
         usage = agent.work(workplace, workplace.assignment.brief, workplace.assignment.limits)
     except UsageLimit as limit:
-        return Worked(workplace.end or "limit", limit.usage, str(limit), limit.until)
+        workplace.limited = limit.until or 0.0
+        return Worked(workplace.end or "limit", limit.usage, str(limit), "usage_limit", limit.until)
     except AgentFailed as failure:
-        return Worked(workplace.end or "failed", failure.usage, str(failure))
+        return Worked(workplace.end or "failed", failure.usage, str(failure), failure.trouble)
     except KernelFactoryError as fault:  # of a verb: what it cost is not known
         seconds, dollars = time.monotonic() - began, None if agent.costs_money else 0.0
-        return Worked(workplace.end or "failed", Usage(seconds, dollars=dollars), str(fault))
+        return Worked(workplace.end or "failed", Usage(seconds, dollars=dollars), str(fault), "error")
     return Worked(workplace.end or "finished", usage)
 
 
@@ -196,10 +229,10 @@ class Factory:
         record, now = self.rooms.record, self.rooms.clock()
         self.reap(now)
         with record.transaction():
-            self._refuse_beyond_caps(now)
+            self._refuse_beyond_caps(worker, now)
             self.fold()
             number = record.next_attempt()
-            choice = self.rooms.policy.choose(self.population, dice(self.experiment.seed, number))
+            choice = self._choice(worker, number)
             assignment = self._briefing.assign(number, choice, self._limits(worker, now), self.population)
             record.claim(self._row(assignment, choice, worker, now))
             record.lent(number, brief=brief.digest(assignment.brief), prompt=self._briefing.prompt)
@@ -208,12 +241,20 @@ class Factory:
         self.rooms.window("after-claim")
         return assignment
 
-    def _refuse_beyond_caps(self, now: float) -> None:
-        record = self.rooms.record
-        reserved = record.reserved(now)
-        stop = budget.exhausted(self.caps, record.spend(now), reserved)
+    def _choice(self, worker: Worker, number: int) -> Choice:
+        """What the policy says, unless work that was cut short goes on: from its result, or where it had begun."""
+        if worker.continues is None:
+            return self.rooms.policy.choose(self.population, dice(self.experiment.seed, number))
+        cut = self.rooms.record.attempt(worker.continues)
+        parent = cut.attempt if self.population.find(cut.attempt) is not None else cut.parent or 0
+        return Choice(parent, cut.island, f"goes on with attempt {cut.attempt}, which was cut short", move="continue")
+
+    def _refuse_beyond_caps(self, worker: Worker, now: float) -> None:
+        ledger = self.rooms.record.ledger(now, self.caps)
+        stop = budget.barred(ledger, worker.agent)
         if stop is not None:
-            raise NoMore(stop.why, stop.exit_code, reserved.attempts)
+            whose = worker.agent if stop.whose == "agent" else None
+            raise NoMore(stop.why, stop.exit_code, len([r for r in ledger.running if whose in (None, r.agent)]), whose)
 
     def _limits(self, worker: Worker, now: float) -> Limits:
         if self.deadline is None:
@@ -239,6 +280,7 @@ class Factory:
             run=self.run,
             parent_score=self.rooms.record.attempt(choice.parent).score,
             best_before=self.population.best.score if self.population.best else None,
+            continues=worker.continues,
         )
 
     # ── measure ──────────────────────────────────────────────────────────────────────────────────
@@ -315,6 +357,22 @@ class Factory:
         until = self._lease(row)
         self.rooms.record.renew(row.attempt, until)
         return until
+
+    # ── what is told beside the verbs ────────────────────────────────────────────────────────────
+
+    def spent(self, token: str, usage: Usage) -> str | None:
+        row, now = self._mine(token, "spent"), self.rooms.clock()
+        with self.rooms.record.transaction():
+            self.rooms.record.bill(row.attempt, usage, now)
+            stop = budget.passed(self.rooms.record.ledger(now, self.caps), row.attempt)
+        return stop.why if stop else None
+
+    def say(self, token: str, kind: Incident, text: str) -> None:
+        row = self._mine(token, "say")
+        self.rooms.record.incident(kind, text, self.rooms.clock(), run=self.run, attempt=row.attempt)
+
+    def session(self, token: str, session: str) -> None:
+        self.rooms.record.session(self._mine(token, "session").attempt, session)
 
     def _lease(self, row: Attempt) -> float:
         return max(row.lease_until or 0.0, self.rooms.clock() + LEASE_GRACE)
@@ -437,6 +495,15 @@ class Factory:
     def refuse(self, attempt: int | None, verb: str, why: str) -> None:
         """Keep on record that a verb was refused."""
         self.rooms.record.refuse(attempt, verb, why, self.rooms.clock())
+
+    def journal(self, attempt: int, mask: Mask) -> Journal:
+        """The transcript of an attempt, to be written."""
+        return Journal(self.rooms.folder / "attempts" / f"{attempt:06d}" / "transcript.jsonl", mask)
+
+    def written(self, attempt: int, journal: Journal) -> None:
+        """Nothing more is said: its digest goes on record."""
+        if (digest := journal.close()) is not None:
+            self.rooms.record.transcript(attempt, digest)
 
     def keep(self, attempt: int, name: str, data: bytes) -> None:
         """A file for people in `attempts/NNNNNN/`; nothing is read back from there."""

@@ -16,13 +16,16 @@ from typing import Any, Literal
 from kernelfactory import budget, recovery, workspace
 from kernelfactory.agents import Agent
 from kernelfactory.assay import Rooms
-from kernelfactory.desk import SOCKET, Decide, Lender, Place, control_door
+from kernelfactory.desk import SOCKET, Decide, Lender, Place, Terms, control_door
 from kernelfactory.factory import Factory, Handed, NoMore, Worker, attempt
 from kernelfactory.files import free_bytes
 from kernelfactory.model import Assignment, BadInput, KernelFactoryError, Limits, LostClaim, Metric
 from kernelfactory.process import end_within
 from kernelfactory.progress import Ending, IslandView, Plan, Progress, SlotView
 from kernelfactory.record import Crew, Reader, Start
+from kernelfactory.redact import Mask
+from kernelfactory.rota import Wait
+from kernelfactory.shifts import KEEP_SECONDS, Shift, Shifts, spec
 
 TICK = 0.25
 """Seconds between two looks at the clock, the caps and the target."""
@@ -30,15 +33,17 @@ TICK = 0.25
 FLOOR_BYTES = 128 << 20
 """Free space under which a run drains."""
 
-FAILURES = 5
-FAILURE_SECONDS = 5.0
-"""An agent whose attempts fail this often in a row, each within so many seconds, is given up."""
-
 PACK_EVERY = 2000
 """Attempts between two packings of the repository."""
 
-PARKED_SECONDS = 300.0
-"""How long a slot waits at its agent's usage limit when that does not say until when."""
+SILENCE = 600.0
+"""Seconds without a word, while no tool runs, after which an agent counts as stalled."""
+
+REST = 60.0
+"""Seconds after which a slot that has no agent asks again, at the latest."""
+
+ROOM = 5.0
+"""Seconds after which a slot asks again whether running attempts have given back what they held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +58,17 @@ class End:
 
 @dataclass(slots=True)
 class Slot:
-    """One slot: an agent that lives attempts. `began`: monotonic seconds; `failures`: quick ones in a row."""
+    """One slot: it lives attempts by the agent that it is for, `own` (a SPEC), or by another while that one waits.
+    `began`: monotonic seconds; `hopeless`: no agent will ever be free for it."""
 
     number: int
+    own: str
     agent: Agent
     attempt: int | None = None
     island: int | None = None
     began: float = 0.0
     idle: str = "starting"
-    failures: int = 0
+    hopeless: bool = False
 
 
 class Floor:
@@ -79,8 +86,11 @@ class Floor:
         self.factory = Factory(rooms, run, caps)
         if caps.seconds is not None:  # what earlier runs took counts; the time between them does not
             self.factory.deadline = rooms.clock() + caps.seconds - rooms.record.hours(rooms.clock()) * 3600.0
-        self.slots = [Slot(n, agent) for n, agent in enumerate(a for a, slots in crew for _ in range(slots))]
-        self._lender = Lender(self.factory, self.factory.refuse, rooms.problem.editable)
+        seats = [(spec(agent), agent) for agent, slots in crew for _ in range(slots)]
+        self.slots = [Slot(number, key, agent) for number, (key, agent) in enumerate(seats)]
+        self._shifts = Shifts(rooms, run, dict(seats), plan.switching)
+        self._shifts.listen(self.message)
+        self._lender = Lender(self.factory, self.factory.refuse)
         self._ground = ground
         self._end: End | None = None
         self._fault: Exception | None = None
@@ -99,50 +109,66 @@ class Floor:
     def _work(self, slot: Slot) -> None:
         """A slot's thread: attempts, one after the other. Whatever goes wrong that no attempt explains ends the run."""
         try:
-            while self._end is None and slot.failures < FAILURES:
+            while self._end is None:
                 self._one(slot)
         except Exception as fault:
             self._fault = self._fault or fault
             self.end(End("a fault", 1, now=True))
         finally:
-            slot.idle = "given up" if slot.failures >= FAILURES else "done"
+            slot.idle = "done"
             slot.attempt = None
             with self._changed:
                 self._changed.notify_all()
 
     def _one(self, slot: Slot) -> None:
         slot.began, slot.idle = time.monotonic(), "claiming"
-        try:
-            handed = attempt(self.factory, partial(self._lent, slot), slot.agent, self._worker(slot))
-        except NoMore as full:
-            self._full(full)
+        shift = self._shifts.next(slot.own)
+        if isinstance(shift, Wait):
+            self._rest(slot, shift)
             return
+        slot.agent, handed = shift.agent, None
+        try:
+            handed = attempt(self.factory, partial(self._lent, slot, shift), shift.agent, self._worker(slot, shift))
+        except NoMore as full:
+            self._full(full, slot)
         except LostClaim as lost:
             self.message(f"slot {slot.number}: {lost}")
-            return
         finally:
             slot.attempt = None
-        self._note(slot, handed, time.monotonic() - slot.began)
-        if handed.end == "limit":
-            self._park(slot, handed.until)
+            if handed is None:
+                self._shifts.back(shift)
+        if handed is not None:
+            self._note(shift.agent, handed)
+            self._shifts.over(shift, handed)
 
-    def _park(self, slot: Slot, until: float | None) -> None:
-        """Wait until the agent's account can be used again."""
-        now, name = self._rooms.clock(), slot.agent.name
-        until = max(until or now + PARKED_SECONDS, now)
-        slot.idle = "parked at its usage limit"
-        self._rooms.record.pause(self.factory.run, name, until, "at its usage limit")
-        self._wait(until - now)
-        self._rooms.record.pause(self.factory.run, name, None)
+    def _rest(self, slot: Slot, wait: Wait) -> None:
+        """No agent is free for this slot: until one is, or for good, when none is left for any slot."""
+        with self._changed:
+            slot.idle, slot.hopeless = wait.why, wait.until is None
+            lost = all(other.hopeless for other in self.slots)
+        if lost:
+            self.end(End(f"no agent is left: {wait.why}", 3))
+        now = self._rooms.clock()
+        self._wait(REST if wait.until is None else min(REST, max(wait.until - now, 0.0)))
+        slot.hopeless = False
 
-    def _worker(self, slot: Slot) -> Worker:
-        agent = slot.agent
+    def _worker(self, slot: Slot, shift: Shift) -> Worker:
+        agent, plan = shift.agent, self._plan
+        entry = agent.entry
+        limits = Limits(
+            seconds=plan.attempt_seconds,
+            dollars=entry.attempt_dollars or plan.attempt_dollars,
+            tokens=entry.attempt_tokens or plan.attempt_tokens,
+            nudges=plan.nudges if entry.nudges is None else entry.nudges,
+            silence=entry.silence or SILENCE,
+        )
         return Worker(
             name=f"slot {slot.number}",
             agent=agent.name,
             model=agent.model,
             cage=self._cage(agent),
-            limits=Limits(seconds=self._plan.attempt_seconds),
+            limits=limits,
+            continues=shift.kept.attempt if shift.kept is not None else None,
         )
 
     def _cage(self, agent: Agent) -> str:
@@ -152,42 +178,91 @@ class Floor:
         return self._ground.jail.name if self._ground.jail.holds else "none"
 
     @contextmanager
-    def _lent(self, slot: Slot, assignment: Assignment) -> Iterator[Place]:
+    def _lent(self, slot: Slot, shift: Shift, assignment: Assignment) -> Iterator[Place]:
         slot.attempt, slot.island = assignment.attempt, assignment.island
-        agent, cut = slot.agent, assignment.limits.seconds < self._plan.attempt_seconds
-        folder = workspace.lend(assignment, self._ground, slot=slot.number, network=agent.network, show=agent.needs)
-        with self._lender.lent(assignment, folder, "budget" if cut else "timeout") as place:
+        mask = Mask(shift.agent.secrets)
+        self._shifts.switched(slot.own, shift, assignment.attempt)
+        folder, resumes = self._folder(slot, shift, assignment, mask)
+        terms = Terms(
+            editable=self._rooms.problem.editable,
+            journal=self.factory.journal(assignment.attempt, mask),
+            late="budget" if assignment.limits.seconds < self._plan.attempt_seconds else "timeout",
+            web=self._rooms.problem.web,
+            resumes=resumes,
+            mask=mask,
+        )
+        with self._lender.lent(assignment, folder, terms) as place:
             self._rooms.record.lent(assignment.attempt, workspace=place.folder)
+            if resumes is not None and shift.kept is not None:
+                place.say("resumed", f"goes on with the session of attempt {shift.kept.attempt}")
             if self._end is not None and self._end.now:
                 place.stop("interrupted")
             try:
                 yield place
             finally:
-                self.factory.keep(assignment.attempt, "agent.log", bytes(place.output))
+                self.factory.keep(assignment.attempt, "agent.log", mask.data(bytes(place.output)))
+                self.factory.written(assignment.attempt, terms.journal)
+                self._keep(shift.agent, place, folder)
 
-    def _full(self, full: NoMore) -> None:
-        """A cap: the end, unless running attempts may still give back what they hold."""
+    def _folder(
+        self, slot: Slot, shift: Shift, assignment: Assignment, mask: Mask
+    ) -> tuple[workspace.Workspace, str | None]:
+        """The workspace of an attempt, and the session that goes on in it."""
+        agent, web, number = shift.agent, self._rooms.problem.web, assignment.attempt
+        outfit = workspace.Outfit(
+            show=agent.needs,
+            share=agent.shares,
+            routes=agent.routes,
+            hosts=("*",) if web and (agent.routes or agent.hosts) else agent.hosts,
+            mask=mask,
+            refused=lambda text: self.factory.refuse(number, "network", text),
+            check=partial(self._may_ask, number),
+        )
+        if shift.kept is not None and shift.folder is not None:
+            try:
+                return workspace.lend(
+                    assignment, self._ground, slot=slot.number, outfit=outfit, again=shift.folder
+                ), shift.kept.session
+            except BadInput as gone:
+                self.message(f"attempt {number}: {gone}; a new session goes on from attempt {shift.kept.attempt}")
+        return workspace.lend(assignment, self._ground, slot=slot.number, outfit=outfit), None
+
+    def _may_ask(self, attempt: int) -> str | None:
+        """Why an attempt may ask its model nothing more."""
+        place = self._lender.places.get(attempt)
+        return "this attempt has reached a cap: hand in what you have" if place and place.end == "budget" else None
+
+    def _keep(self, agent: Agent, place: Place, folder: workspace.Workspace) -> None:
+        """Keep what a session needs to go on, where a usage limit cut it short."""
+        if place.limited is not None and agent.resumes and place.known_session:
+            until = max(place.limited, self._rooms.clock()) + KEEP_SECONDS
+            folder.keep(until)
+            self._rooms.record.keep(place.assignment.attempt, until)
+
+    def _full(self, full: NoMore, slot: Slot) -> None:
+        """A cap: the end, unless running attempts may still give back what they hold, or it is one agent's alone."""
+        slot.idle = "waiting for what running attempts hold"
+        if full.agent is not None:
+            self._shifts.capped(full.agent, str(full), for_good=not full.running)
+            return
         if full.exit_code == 3 and full.running:
-            self._wait(TICK)
+            before = self._ended
+            self._wait(ROOM, lambda: self._ended != before)
             return
         self.end(End(str(full), full.exit_code, "finished" if full.exit_code == 0 else "stopped"))
 
-    def _wait(self, seconds: float) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._end is not None, seconds)
+    def _wait(self, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
+        self._rooms.wait(self._changed, lambda: self._end is not None or enough(), seconds)
 
-    def _note(self, slot: Slot, handed: Handed, seconds: float) -> None:
-        """Count it, say what a person wants to know, and give an agent up that only ever fails at once."""
-        failed = handed.end == "failed" or handed.unjudged
-        slot.failures = slot.failures + 1 if failed and seconds < FAILURE_SECONDS else 0
+    def _note(self, agent: Agent, handed: Handed) -> None:
+        """Count it, and say what a person wants to know."""
         with self._changed:
             self._ended += 1
             self._outcomes[handed.outcome] = self._outcomes.get(handed.outcome, 0) + 1
             ended = self._ended
-        if failed:
-            self.message(f"attempt {handed.attempt} by {slot.agent.name}: {handed.fault}")
-        if slot.failures >= FAILURES:
-            self.message(f"slot {slot.number}: {slot.agent.name} failed {FAILURES} times in a row at once: given up")
+            self._changed.notify_all()
+        if handed.end == "failed" or handed.unjudged:
+            self.message(f"attempt {handed.attempt} by {agent.name}: {handed.fault}")
         if ended % PACK_EVERY == 0 and not self._packing.is_alive():
             self._packing = threading.Thread(target=self._pack, name="pack")
             self._packing.start()
@@ -231,7 +306,9 @@ class Floor:
             self._signals = signals
             try:
                 self._follow(recovery.recover(self.factory))
-                for base in workspace.leftovers(self._ground.root):  # of this experiment, whose only run this is
+                for base in workspace.leftovers(
+                    self._ground.root, self._rooms.clock()
+                ):  # of this experiment, whose only run this is
                     end_within(str(base))
                     workspace.remove(base)
                 self._follow(recovery.under_this_ruler(self.factory))
@@ -312,7 +389,7 @@ class Floor:
         return self._rooms.problem.metric
 
     def _close(self) -> Ending:
-        end = self._end or End("no agent is left: each one failed again and again; see attempts/*/agent.log", 3)
+        end = self._end or End("no slot is left", 3)
         if not self._ended and end.state == "finished":
             end = replace(end, why=f"nothing was left to do: {end.why}")
         best, target = self._rooms.record.best(), self._plan.target
@@ -403,7 +480,26 @@ def _start(rooms: Rooms, plan: Plan, crew: Sequence[tuple[Agent, int]], caps: bu
         cap_dollars=caps.dollars,
         cap_tokens=caps.tokens,
         target=plan.target,
-        crew=tuple(Crew(agent.name, agent.model, slots, agent.costs_money) for agent, slots in crew),
+        crew=tuple(_member(agent, slots) for agent, slots in crew),
+        cap_attempt_dollars=plan.attempt_dollars,
+        cap_attempt_tokens=plan.attempt_tokens,
+        nudges=plan.nudges,
+        switching=plan.switching,
+    )
+
+
+def _member(agent: Agent, slots: int) -> Crew:
+    entry = agent.entry
+    return Crew(
+        agent=agent.name,
+        model=agent.model,
+        slots=slots,
+        costs_money=agent.costs_money,
+        streams=agent.streams,
+        cap_dollars=entry.dollars,
+        cap_tokens=entry.tokens,
+        cap_attempt_dollars=entry.attempt_dollars,
+        cap_attempt_tokens=entry.attempt_tokens,
     )
 
 

@@ -33,9 +33,9 @@ Trouble = Literal[
     "looping",
     "error",
 ]
-"""What stopped an agent: its account is used up (usage_limit) or asked too often (rate_limit), its service is in trouble
-(overloaded, server, network), a person must see to it (auth, billing, model, config), the task was too much for it
-(context, turns, budget), it was ended (cancelled, stalled, looping), it was refused what it needs (denied), or else."""
+"""What stopped an agent: its account is used up (usage_limit) or asked too often (rate_limit), its service is in
+trouble (overloaded, server, network), a person must see to it (auth, billing, model, config), the task was too much for
+it (context, turns, budget), it was ended (cancelled, stalled, looping), refused what it needs (denied), or else."""
 
 Incident = Literal[
     "wind-down",
@@ -53,10 +53,10 @@ Incident = Literal[
     "overshoot",
     "secret",
 ]
-"""What was done about an agent: told that its time ends soon, sent on, ended because it was silent or went in circles;
-its limit was near or reached, its account waits (parked) and works again (opened), its slot went to another agent, it
-waits because of trouble or is given up until a person looks, its session was gone on with, a cap ended it or was passed,
-a secret was found in what it handed in."""
+"""What was done about an agent: told that its time ends soon, sent on, ended because it was silent or went in
+circles; its limit was near or reached, its account waits (parked) and works again (opened), its slot went to another
+agent, it waits because of trouble or is given up until a person looks, its session was gone on with, a cap ended it or
+was passed, a secret was found in what it handed in."""
 
 Move = Literal["seed", "select", "explore", "pivot", "migrate", "restart", "continue"]
 

@@ -15,7 +15,9 @@ NO_CAPS = Caps()
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run is asked for. `agents`: SPECs; `attempt_seconds`: wall time of one attempt; `scratch`: where
-    workspaces lie (None: the state folder); `unprotected`: go on without a jail."""
+    workspaces lie (None: the state folder); `unprotected`: go on without a jail. Of one attempt: `attempt_dollars`,
+    `attempt_tokens` (None: no cap), `nudges`, how often an agent that stops early is sent on. `switching`: give a slot
+    whose agent waits to another one."""
 
     agents: tuple[str, ...]
     caps: Caps = NO_CAPS
@@ -23,6 +25,10 @@ class Plan:
     attempt_seconds: float = 1800.0
     unprotected: bool = False
     scratch: Path | None = None
+    attempt_dollars: float | None = None
+    attempt_tokens: int | None = None
+    nudges: int = 2
+    switching: bool = True
 
 
 @dataclass(frozen=True, slots=True)

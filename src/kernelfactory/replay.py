@@ -23,11 +23,12 @@ class Again(NamedTuple):
 def replay(record: Reader, policy: Policy) -> Iterator[Again]:
     """Fold the events in recorded order and choose again at each claim, from (seed, attempt number, events before it).
 
-    What clocks caused, a reaped lease or a restart, is among the events; so all choices come out the same."""
+    What clocks caused, a reaped lease or a restart, is among the events; so all choices come out the same. Whether work
+    that was cut short goes on is for a clock to say, and no choice."""
     experiment = record.experiment
     population = Population(experiment.metric, experiment.axes, policy.islands)
     for event in record.events():
-        if event.kind == "claimed":
+        if event.kind == "claimed" and record.attempt(event.attempt).continues is None:
             yield Again(
                 event.attempt,
                 _recorded(record, event.attempt),

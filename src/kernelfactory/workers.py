@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kernelfactory import agents, jail, workspace
-from kernelfactory.assay import Rooms
+from kernelfactory.agents import config
+from kernelfactory.agents.config import Entry
+from kernelfactory.assay import Rooms, Waiting, wait_for
 from kernelfactory.experiment import Settings, create, find_policy, load_problem, prompts, refuse_full, source
 from kernelfactory.files import state_folder
 from kernelfactory.floor import Floor
+from kernelfactory.gateway.doors import Gateway
 from kernelfactory.judge import Judge
 from kernelfactory.model import BadInput, Problem
 from kernelfactory.progress import Ending, IslandView, Plan, Progress, SlotView
 from kernelfactory.record import Record
 from kernelfactory.trees import Trees
 
-__all__ = ["Ending", "IslandView", "Plan", "Progress", "SlotView", "make", "run", "scratch_folder", "state_folder"]
+__all__ = [
+    "Ending",
+    "IslandView",
+    "Plan",
+    "Progress",
+    "SlotView",
+    "World",
+    "make",
+    "run",
+    "scratch_folder",
+    "state_folder",
+]
 
 
 def make(
@@ -48,24 +64,44 @@ def scratch_folder(asked: Path | None) -> Iterator[Path]:
     yield root
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a run takes from outside: the `clock` (epoch seconds) and how to `wait` by it, `window` (see Rooms), a
+    `jail` (None: the one that is found), and `agents` by name, beside those that are installed."""
+
+    clock: Callable[[], float] = time.time
+    wait: Waiting = wait_for
+    window: Callable[[str], None] = lambda name: None
+    jail: jail.Jail | None = None
+    agents: Mapping[str, agents.Agent] = field(default_factory=dict)
+
+
+WORLD = World()
+
+
+def _found(spec: str, entries: Mapping[str, Entry], given: Mapping[str, agents.Agent]) -> tuple[agents.Agent, int]:
+    name, _, slots = agents.parse(spec)
+    return (given[name], slots or 1) if name in given else agents.find(spec, entries)
+
+
 def run(
     folder: Path,
     plan: Plan,
     *,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_message: Callable[[str], None] = lambda text: None,
-    window: Callable[[str], None] = lambda name: None,
-    here: jail.Jail | None = None,
+    world: World = WORLD,
 ) -> Ending:
     """Run the experiment in `folder` until a cap, the target, `kf stop` or a signal; everything measured is kept.
 
-    In the main thread SIGINT and SIGTERM drain at first and cut short the second time. `window`: see Rooms.
-    `here`: another jail than the one that is found. Raises BadInput before anything has begun."""
-    crew = [agents.find(spec) for spec in plan.agents]
+    In the main thread SIGINT and SIGTERM drain at first and cut short the second time. Raises BadInput before anything
+    has begun."""
+    entries = config.load(folder)
+    crew = [_found(spec, entries, world.agents) for spec in plan.agents]
     with ExitStack() as stack:
         record = stack.enter_context(Record.open(folder))
         problem = load_problem(folder, record.experiment)
-        here = here or jail.find(plan.unprotected)
+        here = world.jail or jail.find(plan.unprotected)
         if here.note and here.holds:
             on_message(f"JAIL: {here.note}")
         scratch = stack.enter_context(scratch_folder(plan.scratch))
@@ -78,9 +114,12 @@ def run(
             policy=find_policy(record.experiment.policy, record.experiment.islands),
             prompts=prompts(),
             seats=os.cpu_count() or 2,
-            window=window,
+            clock=world.clock,
+            window=world.window,
+            wait=world.wait,
         )
         mine = scratch / hashlib.sha256(os.fsencode(rooms.folder.resolve())).hexdigest()[:16]
         mine.mkdir(mode=0o711, exist_ok=True)
-        ground = workspace.Ground(mine, here, problem, (str(scratch), str(rooms.folder), *source(folder)))
+        gateway = stack.enter_context(Gateway())
+        ground = workspace.Ground(mine, here, problem, (str(scratch), str(rooms.folder), *source(folder)), gateway)
         return Floor(rooms, plan, crew, ground).run(on_progress, on_message)

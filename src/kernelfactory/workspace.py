@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import secrets
 import stat
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kernelfactory import cage, files, process
-from kernelfactory.jail import Jail, cage_uid, own
-from kernelfactory.model import Assignment, BadIntake, Problem
+from kernelfactory.gateway import Route
+from kernelfactory.gateway.doors import Gateway
+from kernelfactory.jail import Jail, Reach, cage_uid, own
+from kernelfactory.model import Assignment, BadInput, BadIntake, Problem
+from kernelfactory.pipes import Halt
 from kernelfactory.problem import RESERVED, is_editable
-from kernelfactory.process import Finished, Options
+from kernelfactory.process import PLAIN, Finished, Options
+from kernelfactory.redact import Mask
+from kernelfactory.view import Pair
 
 PREFIX = "kf-"
-WORK = "work"
+WORK, HOME, GATE, KEPT = "work", "home", "gate", "kept"
+INNER_PORT = 8118
+INNER = f"http://127.0.0.1:{INNER_PORT}"
+"""Where a cage with a network of its own finds the gateway."""
+
+LOCAL = "127.0.0.1,localhost,::1"
 BRIEF, NOTES = RESERVED[:2]
 NOTES_BYTES = 64 << 10
 OUTPUT_BYTES = 8 << 20
+NO_SECRETS = Mask({})
 _DEEP = 32
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -33,34 +44,58 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 @dataclass(frozen=True, slots=True)
 class Ground:
     """Where an experiment's workspaces lie and what holds them. `masked`: folders that a caged agent must not see,
-    beside `root` itself, the problem and the homes: the experiment above all."""
+    beside `root` itself, the problem and the homes: the experiment above all. `gateway`: the way to models."""
 
     root: Path
     jail: Jail
     problem: Problem
     masked: tuple[str, ...] = ()
+    gateway: Gateway | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outfit:
+    """What an agent's cage has beside its folder: `show`, files and folders of the machine, read-only at their own
+    paths (also where the cage masks the folder); `share`: (source, place) that it may write; `routes` and `hosts`: where
+    it may go (see Agent); `mask`: its secrets, which no file may hold; `refused` is told what it may not reach;
+    `check`: asked before each request to its model, says why there may be no more."""
+
+    show: Sequence[str] = ()
+    share: Sequence[Pair] = ()
+    routes: Sequence[Route] = ()
+    hosts: Sequence[str] = ()
+    mask: Mask = NO_SECRETS
+    refused: Callable[[str], None] = lambda text: None
+    check: Callable[[], str | None] = lambda: None
+
+
+BARE = Outfit()
 
 
 def lend(
-    assignment: Assignment, ground: Ground, *, slot: int = 0, network: bool = False, show: Sequence[str] = ()
+    assignment: Assignment, ground: Ground, *, slot: int = 0, outfit: Outfit = BARE, again: Path | None = None
 ) -> Workspace:
-    """A new workspace for one attempt, filled. Whoever lends it must close it. `show`: files of the machine that its
-    cage shows read-only at their own paths, also where it masks the folder. Raises OSError (disk, rights)."""
+    """A new workspace for one attempt, filled. Whoever lends it must close it. `again`: the kept base of an attempt
+    whose session goes on: its home stays, its folder is filled anew at the same path. Raises OSError (disk, rights),
+    BadInput (`again` is not there any more)."""
     ground.root.mkdir(parents=True, exist_ok=True)
-    base = ground.root / f"{PREFIX}{secrets.token_hex(12)}"
-    base.mkdir(mode=0o700)
+    base = _reopened(again) if again is not None else ground.root / f"{PREFIX}{secrets.token_hex(12)}"
+    if again is None:
+        base.mkdir(mode=0o700)
     uid = cage_uid(slot) if ground.jail.holds else None
-    held = cage.Cage(
-        workspace=str(base / WORK),
-        masked=(str(ground.root), ground.problem.folder, *ground.masked),
-        show=tuple((path, path) for path in show),
-        share=((str(base / "home"), cage.HOME),),
-        uid=uid,
-        network=network,
-    )
-    workspace = Workspace(base, ground.jail, held)
+    workspace = Workspace(base, ground.jail, uid)
     try:
         _fill(workspace, assignment, ground.problem)
+        workspace.reach = _door(ground, outfit, base / GATE)
+        workspace.held = cage.Cage(
+            workspace=str(base / WORK),
+            masked=(str(ground.root), ground.problem.folder, *ground.masked),
+            show=tuple((path, path) for path in outfit.show),
+            share=tuple(outfit.share),
+            home=str(workspace.home),
+            reach=workspace.reach.reach if workspace.reach else (),
+            uid=uid,
+        )
         own(base, uid)
     except BaseException:
         workspace.close()
@@ -68,8 +103,43 @@ def lend(
     return workspace
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The way out of one cage: `address` and `proxy` as they are used inside; `close` shuts it."""
+
+    address: str
+    proxy: str
+    reach: tuple[Reach, ...]
+    close: Callable[[], None]
+
+
+def _door(ground: Ground, outfit: Outfit, folder: Path) -> Reached | None:
+    """A door of the gateway for one attempt, where its agent has anywhere to go."""
+    if ground.gateway is None or not (outfit.routes or outfit.hosts):
+        return None
+    folder.mkdir(mode=0o700, exist_ok=True)
+    inner = ground.jail.name == "bubblewrap"
+    door = ground.gateway.open(
+        outfit.routes, outfit.hosts, tcp=not inner, folder=str(folder), on_refused=outfit.refused, check=outfit.check
+    )
+    address, proxy = (INNER, INNER) if inner else (door.address, door.proxy)
+    port = INNER_PORT if inner else door.port
+    return Reached(address, proxy if outfit.hosts else "", (Reach(port, door.socket),), door.close)
+
+
+def _reopened(base: Path) -> Path:
+    """A kept base, its folder gone: what an agent left in there is not needed, and not trusted."""
+    if not (base / KEPT).is_file():
+        raise BadInput(f"{base} is not kept any more")
+    for name in (WORK, GATE):
+        if os.path.lexists(base / name):
+            remove(base / name)
+    (base / KEPT).unlink()
+    return base
+
+
 def _fill(workspace: Workspace, assignment: Assignment, problem: Problem) -> None:
-    workspace.home.mkdir(mode=0o700)
+    workspace.home.mkdir(mode=0o700, exist_ok=True)
     facts = {
         "attempt": assignment.attempt,
         "seconds": assignment.limits.seconds,
@@ -95,18 +165,38 @@ def _fill(workspace: Workspace, assignment: Assignment, problem: Problem) -> Non
 
 class Workspace:
     """One lent folder. `cage` names the jail that holds its processes, or is "none"; `faults` says in words what
-    could not be read. Below `base` (0700, unpredictable) lie `folder`, the agent's, and its throw-away `home`."""
+    could not be read. Below `base` (0700, unpredictable) lie `folder`, the agent's, and its throw-away `home`;
+    `reach`: its way out, if it has one; `held`: what its processes see."""
 
-    def __init__(self, base: Path, jail: Jail, held: cage.Cage) -> None:
+    held: cage.Cage
+    reach: Reached | None = None
+
+    def __init__(self, base: Path, jail: Jail, uid: int | None) -> None:
         self.base = base
         self.folder = base / WORK
-        self.home = base / "home"
+        self.home = base / HOME
         self.cage = jail.name if jail.holds else "none"
         self.faults: list[str] = []
         self._jail = jail
-        self._held = held
+        self._uid = uid
         self._lock: int | None = os.open(base, _FOLDER)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    @property
+    def home_inside(self) -> str:
+        """Its home as its processes see it."""
+        return str(self.home) if self.cage == "none" else cage.HOME
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file of the home, its folders made, as the agent's own. Raises BadIntake when a link or a file is in
+        the way."""
+        files.write_tree(self.home, {name: data})
+        path = self.home
+        for part in Path(name).parts:
+            path = path / part
+            if self._uid is not None:
+                os.chown(path, self._uid, self._uid, follow_symlinks=False)
+        os.chmod(path, 0o600)  # it was just written, so it is no link
 
     def run(
         self,
@@ -115,18 +205,26 @@ class Workspace:
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         seconds: float = 3600.0,
-        on_line: Callable[[str], None] | None = None,
-        stop: threading.Event | None = None,
+        options: Options = PLAIN,
+        stop: Halt | None = None,
     ) -> Finished:
         """Run a process in the folder, in the cage when there is one, with a scrubbed environment plus `env`, for at
         most `seconds` or until `stop` is set; its tree is gone afterwards. Of each output the first OUTPUT_BYTES are
         kept. Raises OSError when it cannot be started."""
-        options = Options(cwd=str(self.folder), output_bytes=OUTPUT_BYTES, keep_going=True, on_line=on_line)
+        options = replace(options, cwd=str(self.folder), output_bytes=OUTPUT_BYTES, keep_going=True)
+        env = {**self._proxies(), **(env or {})}
         if self.cage != "none":
-            spec = self._held.spec(argv, env=env or {}, seconds=seconds)
+            spec = self.held.spec(argv, env=env, seconds=seconds)
             return self._jail.run(spec, stdin=stdin, options=options, stop=stop)
-        plain = {"PATH": _path(), "HOME": str(self.home), "TMPDIR": str(self.home), "LANG": "C.UTF-8", **(env or {})}
+        plain = {"PATH": _path(), "HOME": str(self.home), "TMPDIR": str(self.home), "LANG": "C.UTF-8", **env}
         return process.run(argv, env=plain, seconds=seconds, stdin=stdin, stop=stop, options=options)
+
+    def _proxies(self) -> dict[str, str]:
+        """How programs are told of the only way out."""
+        if self.reach is None or not self.reach.proxy:
+            return {}
+        names = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+        return {**dict.fromkeys(names, self.reach.proxy), **dict.fromkeys(("NO_PROXY", "no_proxy"), LOCAL)}
 
     def collect(self, editable: Sequence[str]) -> tuple[dict[str, bytes] | None, str | None]:
         """The regular files that match `editable`, or None and the reason why they cannot be had."""
@@ -145,9 +243,23 @@ class Workspace:
             self.faults.append(str(error))
             return ""
 
+    def keep(self, until: float) -> None:
+        """Leave home and folder for a later attempt, at most until then (epoch seconds): see `lend`."""
+        self._shut()
+        if self._lock is not None:
+            files.write_atomic(self.base / KEPT, repr(until).encode())
+            os.close(self._lock)
+            self._lock = None
+
+    def _shut(self) -> None:
+        if self.reach is not None:
+            self.reach.close()
+            self.reach = None
+
     def close(self) -> None:
-        """Remove the folder and the home, whatever the agent made there. May be called twice. What cannot be removed
-        is told in `faults` and stays for `leftovers`: an attempt's result is not lost over it."""
+        """Remove the folder and the home, whatever the agent made there, unless they are kept. May be called twice.
+        What cannot be removed is told in `faults` and stays for `leftovers`: no attempt's result is lost over it."""
+        self._shut()
         if self._lock is None:
             return
         for pause in (0.0, 0.05, 0.2, 0.5):  # an uncaged process may still be ending, and writing
@@ -181,9 +293,17 @@ def left_notes(folder: str | None) -> str:
         return ""
 
 
-def leftovers(root: Path) -> list[Path]:
-    """Workspaces below `root` whose process is gone (each living one holds a lock), for `remove`."""
-    return [base for base in sorted(root.glob(f"{PREFIX}*")) if _abandoned(base)]
+def leftovers(root: Path, now: float = math.inf) -> list[Path]:
+    """Workspaces below `root` whose process is gone (each living one holds a lock) and that are not kept beyond `now`
+    (epoch seconds), for `remove`."""
+    return [base for base in sorted(root.glob(f"{PREFIX}*")) if _kept_until(base) <= now and _abandoned(base)]
+
+
+def _kept_until(base: Path) -> float:
+    try:
+        return float((base / KEPT).read_text("ascii"))
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _abandoned(base: Path) -> bool:

@@ -33,7 +33,7 @@ def fill(name: str) -> None:
 def run(attempts: int) -> None:
     plan = Plan((spec,), Caps(attempts=attempts), unprotected=True, scratch=Path(scratch))
     try:
-        ending = workers.run(folder, plan, window=fill)
+        ending = workers.run(folder, plan, world=workers.World(window=fill))
         print(ending.exit_code, ending.why, flush=True)
     except Exception as error:
         said, code = explain(error)

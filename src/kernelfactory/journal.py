@@ -1,0 +1,53 @@
+"""An attempt's transcript as it grows: what its agent printed, line by line, secrets taken out first. Reads nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+from kernelfactory.redact import Mask
+
+MOST_BYTES = 256 << 20
+CUT = b'{"kind": "cut", "text": "the transcript is full: nothing more is kept"}\n'
+
+
+class Journal:
+    """The file at `path`, made with its first line; thread-safe. Each line is whole, and on its way to the disk before
+    `line` returns, so that a run that is killed keeps what was said. At most `most` bytes are kept."""
+
+    def __init__(self, path: Path, mask: Mask, most: int = MOST_BYTES) -> None:
+        self._path, self._mask, self._left = path, mask, most
+        self._digest = hashlib.sha256()
+        self._fd: int | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def line(self, text: str) -> None:
+        """Add a line; what of it is secret never reaches the file."""
+        data = self._mask.text(text.replace("\n", " ")).encode("utf-8", "replace") + b"\n"
+        with self._lock:
+            if self._closed or self._left <= 0:
+                return
+            self._left -= len(data)
+            self._add(data if self._left > 0 else CUT)
+
+    def _add(self, data: bytes) -> None:
+        if self._fd is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        self._digest.update(data)
+
+    def close(self) -> str | None:
+        """No more lines; the digest of the file, None when there was never a line. May be called again."""
+        with self._lock:
+            self._closed = True
+            if self._fd is None:
+                return None
+            os.close(self._fd)
+            self._fd = None
+            return f"sha256:{self._digest.hexdigest()}"
