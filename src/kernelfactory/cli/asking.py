@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kernelfactory.model import BadInput
 
 if TYPE_CHECKING:
+    from kernelfactory.agents.config import Entry
     from kernelfactory.budget import Caps, Spend
     from kernelfactory.progress import Plan
 
@@ -57,42 +58,60 @@ def plan(
     above_zero("--attempt-minutes", minutes, MOST_HOURS * 60)
     if target is not None and not math.isfinite(target):
         raise BadInput(f"--target must be a number, not {target:g}")
-    return Plan(crew(specs), given, target, minutes * 60.0, unprotected, scratch)
+    return Plan(tuple(specs), given, target, minutes * 60.0, unprotected, scratch)
 
 
-def crew(specs: Sequence[str]) -> tuple[str, ...]:
-    """The agents asked for, each of them known; `auto`: those that are ready here. Raises BadInput."""
+def disciplined(plan: Plan, dollars: float | None, tokens: int | None, nudges: int, no_switch: bool) -> Plan:
+    """The plan with what holds for each attempt. Raises BadInput."""
+    above_zero("--attempt-dollars", dollars, math.inf)
+    return replace(plan, attempt_dollars=dollars, attempt_tokens=tokens, nudges=nudges, switching=not no_switch)
+
+
+def manned(plan: Plan, folder: Path | None) -> Plan:
+    """The plan with its agents found, as agents.toml (the user's, and the one in the experiment's `folder`) has them;
+    `auto`: those that are ready here. Raises BadInput."""
+    from kernelfactory.agents import config
+
+    return replace(plan, agents=crew(plan.agents, config.load(folder)))
+
+
+def crew(specs: Sequence[str], entries: Mapping[str, Entry]) -> tuple[str, ...]:
+    """The agents asked for, each of them known."""
     from kernelfactory import agents
 
-    wanted = [name for spec in specs for name in (ready() if spec == AUTO else [spec])]
+    wanted = [name for spec in specs for name in (ready(entries) if spec == AUTO else [spec])]
     names = [agents.parse(spec)[:2] for spec in wanted]
     for spec, name in zip(wanted, names, strict=True):
-        agents.find(spec)
+        agents.find(spec, entries)
         if names.count(name) > 1:
             raise BadInput(f"agent {name[0]} is given twice: say how many at once with {name[0]}:2")
     return tuple(wanted)
 
 
-def ready() -> list[str]:
-    """Agents that need no word more than their name: they are ready as they are."""
+def ready(entries: Mapping[str, Entry]) -> list[str]:
+    """Agents that can work here now, as `kf doctor` finds; those that cost nothing only where there is no other."""
     from kernelfactory import agents
 
-    found = []
-    for name in agents.known():
+    found: dict[str, bool] = {}
+    for name in dict.fromkeys([*entries, *agents.known()]):
         try:
-            agents.find(name)
+            agent, _ = agents.find(name, entries)
         except BadInput:
             continue
-        found.append(name)
-    return found or [EMBEDDED]
+        if agent.state().ready:
+            found[name] = agent.costs_money
+    paid = [name for name, costs_money in found.items() if costs_money]
+    return paid or [name for name in found if name == EMBEDDED] or [EMBEDDED]
 
 
-def costs(asked: Plan, holding: Caps, spent: Spend) -> list[str]:
+def costs(asked: Plan, folder: Path | None, holding: Caps, spent: Spend) -> list[str]:
     """Refuse agents that may spend money without a cap among `holding`; say what is left of the caps in attempts as
     dear as the dearest so far. Raises BadInput."""
     from kernelfactory import agents, budget
+    from kernelfactory.agents import config
 
-    found = [(spec, *agents.find(spec)) for spec in asked.agents]
+    entries = config.load(folder)
+    found = [(spec, *agents.find(spec, entries)) for spec in asked.agents]
     for spec, agent, _ in found:
         if said := budget.needs_cap(spec, agent.costs_money, holding, agent.counts_tokens):
             raise BadInput(said)

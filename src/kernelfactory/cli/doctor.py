@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from kernelfactory.cli import asking
 from kernelfactory.cli.options import Json
 from kernelfactory.cli.terminal import document, one_line, say, size, table
-from kernelfactory.model import KernelFactoryError
+from kernelfactory.model import BadInput, KernelFactoryError
 
 if TYPE_CHECKING:
+    from kernelfactory.agents import Agent
+    from kernelfactory.agents.config import Entry
     from kernelfactory.jail import Tried
 
 LEAST_DISK = 1 << 30
@@ -44,7 +46,7 @@ def doctor(json: Json = False) -> int:
     if json:
         document({"healthy": healthy, "findings": [asdict(finding) for finding in found]})
         return 0 if healthy else 1
-    rows = [[_mark(finding), finding.part, one_line(finding.seen, 100)] for finding in found]
+    rows = [[_mark(finding), finding.part, one_line(finding.seen, 200)] for finding in found]
     table(("", "part", "seen"), rows, left=("", "part", "seen"))
     advice = [f"  {finding.part}: {finding.advice}" for finding in found if finding.advice and not finding.ok]
     say(*(["", "what to do", *advice] if advice else []))
@@ -173,11 +175,53 @@ def _core() -> list[Finding]:
 
 
 def _agents() -> list[Finding]:
+    """Each agent that is known here, by its own word; asked without spending anything."""
+    from kernelfactory import agents
+    from kernelfactory.agents import config
+
+    try:
+        entries = config.load(None)
+    except BadInput as fault:
+        return [Finding("agents.toml", False, True, str(fault), f"see docs/agents.md, or move {config.users()} away")]
+    names = list(dict.fromkeys([*agents.known(), *entries]))
+    if not names:
+        return [Finding("agents", False, True, "none", "install the package again: pip install -e .")]
+    ready = Finding("agents", True, True, f"--agent auto: {', '.join(asking.ready(entries))}")
+    return [ready, *(_agent(name, entries) for name in names)]
+
+
+def _agent(name: str, entries: Mapping[str, Entry]) -> Finding:
     from kernelfactory import agents
 
-    names = agents.known()
-    seen = f"{', '.join(names)}; ready as they are (--agent auto): {', '.join(asking.ready())}" if names else "none"
-    return [Finding("agents", bool(names), True, seen, "install the package again: pip install -e .")]
+    part = f"agent: {name}"
+    try:
+        agent, _ = agents.find(name, entries)
+    except BadInput as needs:  # a command, say: which?
+        return Finding(part, True, False, f"there: {str(needs).removeprefix(f'agent {name}: ')}")
+    state = agent.state()
+    seen = [
+        "ready" if state.ready else "not ready",
+        f"version {state.version}" + (f" (known to work: {state.range})" if state.range else "")
+        if state.version
+        else "",
+        state.installed or "not installed",
+        f"login: {state.login or 'none'}",
+        _held(agent),
+        f"past a cap by {state.bound}" if agent.costs_money and state.bound else "",
+    ]
+    return Finding(part, state.ready, False, "; ".join(filter(None, seen)), state.advice)
+
+
+def _held(agent: Agent) -> str:
+    """What holds its processes in here."""
+    from kernelfactory import jail
+
+    if agent.in_process:
+        return "starts no process"
+    try:
+        return f"cage: {jail.find().name}"
+    except KernelFactoryError:
+        return "no cage here: --unprotected"
 
 
 LOOKS: tuple[Callable[[], list[Finding]], ...] = (_system, _disk, _limits, _jail, _groups, _core, _agents)

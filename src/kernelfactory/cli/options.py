@@ -45,6 +45,29 @@ Target = Annotated[
     float | None, typer.Option("--target", metavar="S", help="Stop when a confirmed score is this good.")
 ]
 Minutes = Annotated[float, typer.Option("--attempt-minutes", metavar="M", help="Wall time of one attempt.")]
+AttemptDollars = Annotated[
+    float | None,
+    typer.Option("--attempt-dollars", metavar="X", help="Cap of each attempt: so many US dollars.", show_default=False),
+]
+AttemptTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--attempt-tokens",
+        metavar="N",
+        min=1,
+        max=MOST,
+        help="Cap of each attempt: so many tokens.",
+        show_default=False,
+    ),
+]
+Nudges = Annotated[
+    int,
+    typer.Option("--nudges", metavar="N", min=0, max=100, help="How often an agent that stops early is sent on."),
+]
+NoSwitch = Annotated[
+    bool,
+    typer.Option("--no-switch", help="An agent at its usage limit keeps its slots waiting; no other one takes them."),
+]
 Scratch = Annotated[
     Path | None,
     typer.Option(

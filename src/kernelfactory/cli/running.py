@@ -16,12 +16,16 @@ from kernelfactory.cli import alarms, asking, places
 from kernelfactory.cli.asking import EMBEDDED, MOST_HOURS, Asked
 from kernelfactory.cli.options import (
     Agents,
+    AttemptDollars,
     Attempts,
+    AttemptTokens,
     Dollars,
     Experiment,
     Hours,
     Json,
     Minutes,
+    NoSwitch,
+    Nudges,
     Problem,
     Scratch,
     Seed,
@@ -77,6 +81,10 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     ] = "islands",
     seed: Seed = 0,
     attempt_minutes: Minutes = 30.0,
+    attempt_dollars: AttemptDollars = None,
+    attempt_tokens: AttemptTokens = None,
+    nudges: Nudges = 2,
+    no_switch: NoSwitch = False,
     scratch: Scratch = None,
     unprotected: Unprotected = False,
     json: Json = False,
@@ -86,6 +94,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     Ctrl-C lets running attempts finish; twice ends them at once. Either way everything measured is kept."""
     caps = asking.caps(attempts, hours, dollars, tokens)
     plan = asking.plan(tuple(agent or (EMBEDDED,)), caps, target, attempt_minutes, scratch, unprotected)
+    plan = asking.manned(asking.disciplined(plan, attempt_dollars, attempt_tokens, nudges, no_switch), None)
     return _start(Asked(problem, dir, plan, islands, policy, seed), json)
 
 
@@ -98,6 +107,10 @@ def resume(  # noqa: PLR0913, PLR0917 - one parameter for each option
     tokens: Tokens = None,
     target: Target = None,
     attempt_minutes: Minutes = 30.0,
+    attempt_dollars: AttemptDollars = None,
+    attempt_tokens: AttemptTokens = None,
+    nudges: Nudges = 2,
+    no_switch: NoSwitch = False,
     scratch: Scratch = None,
     unprotected: Unprotected = False,
     json: Json = False,
@@ -115,7 +128,8 @@ def resume(  # noqa: PLR0913, PLR0917 - one parameter for each option
     caps = asking.caps(attempts, hours, dollars, tokens)
     specs = tuple(agent or _agents_of(folder))
     plan = asking.plan(specs, caps, target, attempt_minutes, scratch, unprotected)
-    _say_first(asking.costs(plan, *_standing(folder, plan)), json)
+    plan = asking.manned(asking.disciplined(plan, attempt_dollars, attempt_tokens, nudges, no_switch), folder)
+    _say_first(asking.costs(plan, folder, *_standing(folder, plan)), json)
     return _go(folder, plan, json)
 
 
@@ -156,7 +170,7 @@ def _start(asked: Asked, json: bool, report: bool = False) -> int:
 
     found = problem.load(problem.find(asked.problem))
     plan = asked.plan
-    _say_first(asking.costs(plan, plan.caps, Spend()), json)
+    _say_first(asking.costs(plan, None, plan.caps, Spend()), json)
     folder = places.new_folder(asked.folder, found.name)
     places.can_be_made(folder, "--dir")
     settings = Settings(plan.agents, asked.policy, asked.islands, asked.seed, plan.caps)
