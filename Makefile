@@ -10,7 +10,7 @@ PARTS := pyproject.toml scripts/setup.sh $(wildcard src/kernelfactory/core/*.[ch
 RUN := $(VENV)/.ready-run
 DEV := $(VENV)/.ready-dev
 
-FLOOR0 := population policy budget brief suspicion timing
+FLOOR0 := population policy budget brief suspicion timing transcript signs rota redact
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fix soak bench lock clean

@@ -11,12 +11,14 @@ import pytest
 import kernelfactory
 from kernelfactory.model import AgentFailed, BadInput, Metric, Rejected, Usage, UsageLimit
 
-ROOMS = ("model", "population", "policy", "budget", "brief", "suspicion", "timing")
+ROOMS = ("model", "population", "policy", "budget", "brief", "suspicion", "timing", "transcript", "signs", "rota", "redact")
 WORLD = re.compile(
     r"(sqlite3|subprocess|socket|threading|asyncio|time|datetime|os|io|tempfile|pathlib|glob|shutil|logging|importlib|random"
     r"|secrets|uuid|ctypes)(\.|$)"
 )
-SOURCES = {room: Path(kernelfactory.__file__).with_name(f"{room}.py").read_text(encoding="utf-8") for room in ROOMS}
+HERE = Path(kernelfactory.__file__).parent
+FILES = [path for room in ROOMS for path in (HERE / f"{room}.py", *sorted((HERE / room).glob("*.py"))) if path.exists()]
+SOURCES = {path.relative_to(HERE).as_posix().removesuffix(".py"): path.read_text(encoding="utf-8") for path in FILES}
 
 
 def touches(source: str) -> list[str]:
@@ -42,12 +44,20 @@ def imports(node: ast.AST) -> list[str]:
         names = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom):
         names = ["." * node.level + (node.module or "")]
-    ours = {f"kernelfactory.{room}" for room in ROOMS}
-    foreign = [name for name in names if name.startswith((".", "kernelfactory")) and name not in ours]
+    ours = [f"kernelfactory.{room}" for room in ROOMS]
+    foreign = [
+        name
+        for name in names
+        if name.startswith((".", "kernelfactory")) and not any(f"{name}.".startswith(f"{room}.") for room in ours)
+    ]
     return [name for name in names if WORLD.match(name)] + foreign
 
 
-@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_is_there() -> None:
+    assert {name.split("/")[0] for name in SOURCES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", SOURCES)
 def test_floor_0_touches_nothing(room: str) -> None:
     assert touches(SOURCES[room]) == []
 
