@@ -13,6 +13,7 @@ from kernelfactory.agents.claude import Claude
 from kernelfactory.agents.config import Entry
 from kernelfactory.model import Limits, Tokens
 from stubs import Anthropic, Fault, Stub, Turn, night
+from stubs.play import Call
 
 
 class TestClaude(Nights):
@@ -38,7 +39,8 @@ class TestClaude(Nights):
         assert "mcp__kernelfactory__measure" in str(asked)
 
     def test_a_session_is_gone_on_with_later_and_pays_for_itself_alone(self, office: Office) -> None:
-        with self.stub([Turn("edits", [EDIT]), Turn("Done.")], Fault("credit", turn=1, times=1)) as stub:
+        measures = Turn("measures", calls=[Call("mcp__kernelfactory__measure", {})])
+        with self.stub([Turn("edits", [EDIT]), measures, Turn("Done.")], Fault("credit", turn=1, times=1)) as stub:
             agent = self.agent(stub)
             place = office.lend(agent)
             first = office.work(agent, lent=place)
@@ -46,4 +48,10 @@ class TestClaude(Nights):
             place.resumes = place.named[0]
             second = office.work(agent, Limits(seconds=60.0, nudges=0), lent=place)
             assert second.failed is None and set(place.named) == {place.resumes}
-            assert (second.usage.tokens, second.usage.dollars) == (6250, pytest.approx(0.006))
+            assert (second.usage.tokens, second.usage.dollars) == (12_500, pytest.approx(0.012))
+            assert '"score":7' in str(stub.log[-1].body).replace("\\", ""), "measured through its tool"
+
+    def test_its_own_count_of_dollars_is_a_cap_too(self, office: Office) -> None:
+        with self.stub([Turn("goes on", [f"echo {n} > number.txt"]) for n in range(9)]) as stub:
+            done = office.work(self.agent(stub), Limits(seconds=60.0, nudges=0, dollars=0.01))
+            assert done.trouble == "budget" and done.usage.dollars == pytest.approx(0.012)
