@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from kernelfactory import jail, process
 from kernelfactory.cage import Cage
-from kernelfactory.jail import Spec, groups, interpreter_binds, python
+from kernelfactory.jail import Reach, Spec, groups, interpreter_binds, python
 from kernelfactory.process import Finished, Options
 
 ENV = {"PATH": "/usr/bin:/bin"}
@@ -31,8 +33,9 @@ def interleaved(works: dict[str, Callable[[], Finished]], rounds: int) -> dict[s
     return taken
 
 
-def works(held: jail.Jail, cage: Cage) -> dict[str, Callable[[], Finished]]:
+def works(held: jail.Jail, cage: Cage, reach: Reach) -> dict[str, Callable[[], Finished]]:
     """What is measured in one jail, with a plain process beside it."""
+    reaching = replace(cage, reach=(reach,))
     bare = (python(), "-I", "-S", "-c", "pass")
     binds = interpreter_binds()
     return {
@@ -42,6 +45,7 @@ def works(held: jail.Jail, cage: Cage) -> dict[str, Callable[[], Finished]]:
         "python, jailed": lambda: held.run(Spec(bare, read=binds, env=ENV)),
         "true, tree searched": lambda: process.run(["true"], env=ENV, seconds=20),
         "true, caged": lambda: held.run(cage.spec(["true"], env={}, seconds=20)),
+        "true, caged, reach": lambda: held.run(reaching.spec(["true"], env={}, seconds=20)),
     }
 
 
@@ -49,10 +53,12 @@ def one(held: jail.Jail, rounds: int) -> dict[str, object]:
     begin = time.perf_counter()
     attacks = jail.self_test(held)
     proof = (time.perf_counter() - begin) * 1e3
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as answering:
         uid = jail.cage_uid(0)
+        answering.bind(f"{folder}/socket")
         jail.own(folder, uid)
-        taken = interleaved(works(held, Cage(workspace=folder, uid=uid)), rounds)
+        reach = Reach(8118, f"{folder}/socket")
+        taken = interleaved(works(held, Cage(workspace=folder, uid=uid), reach), rounds)
     middle = {name: statistics.median(times) for name, times in taken.items()}
     least = {name: min(times) for name, times in taken.items()}
     answer: dict[str, object] = {
@@ -65,6 +71,7 @@ def one(held: jail.Jail, rounds: int) -> dict[str, object]:
         "overhead_ms": round(middle["true, jailed"] - middle["true"], 2),
         "overhead_least_ms": round(least["true, jailed"] - least["true"], 2),
         "overhead_python_ms": round(middle["python, jailed"] - middle["python"], 2),
+        "reach_least_ms": round(least["true, caged, reach"] - least["true, caged"], 2),
     }
     print(f"{held.name}, {rounds} interleaved rounds, load {os.getloadavg()[0]:.1f}")
     for name, value in middle.items():
@@ -73,7 +80,11 @@ def one(held: jail.Jail, rounds: int) -> dict[str, object]:
         f"  over a plain true: {answer['overhead_ms']} ms at the median, {answer['overhead_least_ms']} ms at least;",
         end="",
     )
-    print(f" over a plain python: {answer['overhead_python_ms']} ms; self-test {proof:.0f} ms, {len(attacks)} attacks")
+    print(
+        f" over a plain python: {answer['overhead_python_ms']} ms; reach {answer['reach_least_ms']} ms at least;",
+        end="",
+    )
+    print(f" self-test {proof:.0f} ms, {len(attacks)} attacks")
     return answer
 
 

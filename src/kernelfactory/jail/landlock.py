@@ -31,6 +31,8 @@ LEAST = 3
 _CALLS = {"x86_64": (157, 126, 317, 280), "aarch64": (167, 91, 277, 88)}
 _NAMES = ("prctl", "capset", "seccomp", "utimensat")
 _PROGRAM = ("procs", "doorman", "warden")
+_LOOKS, _LOOKS_AT_ROOMS = 0.1, 1.0
+"""Seconds between two looks at what a tree takes; memory fills faster than a disk."""
 _GRACE = 10.0
 """Seconds in which a warden ends its tree."""
 
@@ -198,5 +200,6 @@ class Landlock(Launcher):
             "limits": made,
             "processes": spec.processes,
             "tree_memory": tree_memory(spec),
+            "tick": _LOOKS if tree_memory(spec) is not None else _LOOKS_AT_ROOMS,
             "room_bytes": (2 + len(spec.rooms)) * spec.tmp_bytes,
         }

@@ -30,7 +30,6 @@ PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 38, 36
 LANDLOCK_RESTRICT_SELF = 446
 SET_MODE_FILTER, NEW_LISTENER = 1, 8
 EIO, ENOEXEC = 5, 8
-TICK = 0.1
 BEGAN, FULL, OVER = b"began\n", b"full\n", b"over\n"
 
 
@@ -146,7 +145,7 @@ def guard(orders: dict[str, Any], main: int, listener: int) -> int:
     for fd in (woken, orders["leash"], *([listener] if listener >= 0 else [])):
         poller.register(fd, select.POLLIN)
     doorman = Doorman(listener, orders, poller)
-    due = time.monotonic() + TICK
+    due = time.monotonic() + orders["tick"]
     code = reaped(main)
     while code is None:
         for fd, event in poller.poll(max(0.0, due - time.monotonic()) * 1000):
@@ -171,7 +170,7 @@ def looked(orders: dict[str, Any]) -> tuple[int | None, float]:
         os.write(orders["status"], FULL)
         return 137, begin
     now = time.monotonic()
-    return None, now + max(TICK, 20 * (now - begin))
+    return None, now + max(orders["tick"], 20 * (now - begin))
 
 
 def scoped(orders: dict[str, Any]) -> bool:
