@@ -16,13 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kernelfactory import jail, problem, process, workers
-from kernelfactory.budget import Caps
+from kernelfactory import jail, process
 from kernelfactory.cage import Cage
-from kernelfactory.experiment import Settings
 from kernelfactory.pipes import Halt, Stop
 from kernelfactory.process import Finished, Options
-from kernelfactory.workers import Plan
 
 TINY = Path(__file__).parent.parent / "tests" / "problems" / "tiny_number"
 SLOTS = 200
@@ -128,6 +125,11 @@ def streams(
 
 def floor() -> dict[str, Any]:
     """Slots of a whole floor."""
+    from kernelfactory import problem, workers
+    from kernelfactory.budget import Caps
+    from kernelfactory.experiment import Settings
+    from kernelfactory.workers import Plan
+
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         steps = [{"sleep": WAIT}, {"write": {"number.txt": "9{attempt}"}}, {"measure": True}]
