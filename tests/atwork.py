@@ -28,7 +28,7 @@ LIMITS = Limits(seconds=120.0, nudges=0)
 
 
 class Desk:
-    """The injected boundary: a desk that finds a program as good as its number."""
+    """The injected boundary: a desk that finds a program as good as its number, or as it is long."""
 
     def claim(self, worker: Worker) -> Assignment:
         raise NotImplementedError
@@ -43,7 +43,10 @@ class Desk:
         return 0.0
 
     def measure(self, token: str, files: Files, quick: bool = False) -> dict[str, Any]:
-        score = float(files["number.txt"].split()[0])
+        number = files.get("number.txt")
+        score = float(sum(map(len, files.values()))) if number is None else float(number.split()[0])
+        if quick:
+            return {"quick": True, "ok": True, "figure": score, "reason": None}
         return {"verdict": "accepted", "score": score, "measurement": 1, "best_here": score, "parent_score": 1000.0}
 
 
@@ -157,9 +160,9 @@ class Worked:
 class Office:
     """Lends workspaces below `root` and has agents work in them; `stack` clears away."""
 
-    def __init__(self, root: Path, stack: ExitStack) -> None:
+    def __init__(self, root: Path, stack: ExitStack, folder: Path = PROBLEM) -> None:
         self._root, self._stack = root, stack
-        self._problem = problem.load(PROBLEM)
+        self._problem = problem.load(folder)
         self._gateway = stack.enter_context(Gateway())
 
     def lend(self, agent: Agent, limits: Limits = LIMITS) -> Lent:

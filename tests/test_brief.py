@@ -279,4 +279,5 @@ def test_the_lint_sees_an_example_put_in(word: str) -> None:
 
 def test_shipped_prompts_ask_for_boldness() -> None:
     assert "Be bold" in SHIPPED["brief.md"]
-    assert set(SHIPPED) == {"brief.md", "notes.md", *(f"{move}.md" for move in MOVES)}
+    words = {"wind-down.md", "nudge.md", "loop.md", "stall.md"}  # said while an agent works: see signs
+    assert set(SHIPPED) == {"brief.md", "notes.md", *words, *(f"{move}.md" for move in MOVES)}

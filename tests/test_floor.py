@@ -129,9 +129,9 @@ def test_a_limit_parks_the_slot_and_shows_until_when(house: House, tmp_path: Pat
     (info / "entry_points.txt").write_text("[kernelfactory.agents]\nlimited = limited:Limited\n")
     (tmp_path / "site" / "limited.py").write_text(
         "import time\nfrom kernelfactory.model import UsageLimit\n"
-        "class Limited:\n    name, needs, counts_tokens, in_process = 'limited', (), True, True\n"
-        "    costs_money = network = False\n"
-        "    def __init__(self, model): self.model = None\n"
+        "class Limited:\n    name, counts_tokens, in_process, streams = 'limited', True, True, True\n"
+        "    costs_money = resumes = False\n    needs = shares = routes = hosts = ()\n    secrets = {}\n"
+        "    def __init__(self, model, entry): self.model, self.entry = None, entry\n"
         "    def work(self, workplace, brief, limits): raise UsageLimit('at its limit', until=time.time() + 3600)\n"
     )
     words = [sys.executable, "-m", "kernelfactory", "resume", str(house.folder), "--agent", "limited", "--hours", "1"]

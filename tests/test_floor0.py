@@ -32,7 +32,7 @@ def touches(source: str) -> list[str]:
             queue += node.orelse
             continue
         found += imports(node)
-        if isinstance(node, ast.Name) and node.id in ("open", "__import__", "eval", "exec", "input", "print"):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in ("open", "__import__", "eval", "exec", "input", "print"):
             found.append(node.id)
         queue += ast.iter_child_nodes(node)
     return found

@@ -211,13 +211,15 @@ def test_a_killed_agent_costs_one_attempt(house: House) -> None:
 
 
 def test_an_agent_that_is_given_up_leaves_the_rest_at_work(house: House) -> None:
-    run = house.start(
-        house.script("echo broken >&2; exit 3"), house.script("echo 700 > number.txt; sleep 0.2"), attempts=9
-    )
+    broken, works = house.script("echo broken >&2; exit 3"), house.script("echo 700 > number.txt; sleep 0.2")
+    run = house.start(broken, works, attempts=12)
     out, _ = run.communicate(timeout=120)
-    assert run.returncode == 0 and "given up" in out
+    assert run.returncode == 0 and "is paused: it died at once 5 times in a row" in out
     ends = [row.end for row in house.rows()]
-    assert (ends.count("failed"), ends.count("finished")) == (5, 4)
+    assert (ends.count("failed"), ends.count("finished")) == (5, 7)
+    with Reader.open(house.folder) as reader:
+        kinds = [told.kind for told in reader.incidents()]
+    assert kinds.count("broken") == 1 and "switched" in kinds, "its slot was not given to the other one"
 
 
 def test_one_program_many_times_is_judged_and_stored_once(house: House) -> None:

@@ -1,51 +1,37 @@
-"""The agent contract over every shipped agent, in a real cage where there is one, and over faulty ones."""
+"""The agent contract over the shipped agents that need no program of others, in a real cage where there is one, and
+over one that breaks each promise. Command lines of others run it with their own tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from kernelfactory import agents, jail, problem, workspace
-from kernelfactory.agents import Agent, Workplace
+from atwork import Office
+from kernelfactory import agents
+from kernelfactory.agents import EMBEDDED, Agent, Readiness, Workplace
+from kernelfactory.agents.acp import Acp
 from kernelfactory.agents.command import Command
+from kernelfactory.agents.config import NOTHING, Entry
+from kernelfactory.agents.mini import Mini
 from kernelfactory.agents.mutator import Mutator
 from kernelfactory.agents.scripted import Scripted
-from kernelfactory.desk import Lender, Place
-from kernelfactory.factory import Handed, Worker
-from kernelfactory.model import Assignment, BadInput, Files, Limits, Usage, Work
-from kernelfactory.testing.agent import AgentContract
+from kernelfactory.gateway import Route
+from kernelfactory.model import AgentFailed, BadInput, Limits, Tokens, Usage
+from kernelfactory.testing.agent import AgentContract, checks
+from stubs import Fault, OpenAI, Turn, night
 
 PROBLEMS = Path(__file__).parent.parent / "problems"
-
-
-class Desk:
-    """The injected boundary: a desk that finds every snapshot as good as it is long."""
-
-    def claim(self, worker: Worker) -> Assignment:
-        raise NotImplementedError
-
-    def submit(self, token: str, work: Work) -> Handed:
-        raise NotImplementedError
-
-    def abandon(self, token: str, work: Work) -> Handed:
-        raise NotImplementedError
-
-    def renew(self, token: str) -> float:
-        return 0.0
-
-    def measure(self, token: str, files: Files, quick: bool = False) -> dict[str, Any]:
-        score = float(sum(map(len, files.values())))
-        if quick:
-            return {"quick": True, "ok": True, "figure": score, "reason": None}
-        return {"verdict": "accepted", "score": score, "measurement": 1, "best_here": score, "parent_score": 1000.0}
+ACP_STUB = str(Path(__file__).with_name("acp_stub.py"))
 
 
 class Contract(AgentContract):
-    seconds = 10.0
     problem = "tiny_number"
 
     @pytest.fixture(autouse=True)
@@ -53,35 +39,32 @@ class Contract(AgentContract):
         with ExitStack() as self.stack:
             yield
 
-    def make_workplace(self, tmp_path: Path) -> Workplace:
-        found = problem.load(PROBLEMS / self.problem)
-        assignment = Assignment(
-            attempt=1,
-            token="a token of the contract",
-            island=0,
-            parent=0,
-            parent_score=1000.0,
-            best_score=1000.0,
-            brief="the brief\n",
-            files=found.seed,
-            limits=Limits(seconds=self.seconds),
-            move="select",
-            reason="the seed",
-        )
-        ground = workspace.Ground(tmp_path / "scratch", jail.find(unprotected=True), found)
-        lender = Lender(Desk(), lambda *_: None, found.editable)
-        place: Place = self.stack.enter_context(lender.lent(assignment, workspace.lend(assignment, ground)))
-        return place
+    def make_workplace(self, tmp_path: Path, agent: Agent) -> Workplace:
+        return Office(tmp_path / "scratch", self.stack, PROBLEMS / self.problem).lend(agent)
 
 
 class TestCommand(Contract):
+    secret = "a-secret-that-is-not-to-be-written"
+
     def make_agent(self, tmp_path: Path) -> Agent:
-        return Command("cat > brief.copy && echo 7 > number.txt && kf measure --json > answer.json")
+        os.environ["KF_TEST_SECRET"] = self.secret
+        self.stack.callback(os.environ.pop, "KF_TEST_SECRET")
+        work = 'test "$KF_TEST_SECRET" || exit 1; cat > brief.copy; echo 7 > number.txt; setsid sleep 60 & exit 0'
+        return Command(work, Entry(name="command", secrets=("KF_TEST_SECRET",)))
+
+    def make_failing(self, tmp_path: Path) -> Agent:
+        return Command("printf 'two\\nlines\\033[2J' >&2; exit 3")
 
 
 class TestScripted(Contract):
     def make_agent(self, tmp_path: Path) -> Agent:
         return Scripted(lambda workplace: Path(workplace.folder, "number.txt").write_text("7") and None)
+
+    def make_failing(self, tmp_path: Path) -> Agent:
+        def fail(workplace: Workplace) -> None:
+            raise AgentFailed("the step says so")
+
+        return Scripted(fail)
 
 
 class TestMutator(Contract):
@@ -91,48 +74,135 @@ class TestMutator(Contract):
     def make_agent(self, tmp_path: Path) -> Agent:
         return Mutator(None)
 
+    def make_failing(self, tmp_path: Path) -> Agent:
+        self.problem = "tiny_number"  # no program in any language that it knows
+        return Mutator(None)
 
-class Careless:
-    """Injected fault: writes beside its folder, takes the token, runs the brief's text, and forgets the cost."""
 
-    name = "careless"
-    model = None
-    costs_money = False
-    counts_tokens = True
-    network = False
-    in_process = True
-    needs = ()
+class TestMini(Contract):
+    secret = "sk-a-key-that-no-cage-may-see"
+
+    def make(self, *play: Turn, fault: Fault | None = None) -> Agent:
+        os.environ["KF_TEST_SECRET"] = self.secret
+        self.stack.callback(os.environ.pop, "KF_TEST_SECRET", None)
+        model = self.stack.enter_context(OpenAI(play, *(() if fault is None else (fault,)), key=self.secret))
+        return Mini("gpt-5.5", Entry(name="mini", upstream=model.url, secrets=("KF_TEST_SECRET",)))
+
+    def make_agent(self, tmp_path: Path) -> Agent:
+        return self.make(*night("env > env.txt; echo 7 > number.txt; setsid sleep 60 & true"))
+
+    def make_failing(self, tmp_path: Path) -> Agent:
+        return self.make(Turn("never said"), fault=Fault("model"))
+
+    def make_spender(self, tmp_path: Path) -> Agent:
+        return self.make(*(Turn(f"again {n}", [f"echo {n}"]) for n in range(10_000)))
+
+    def make_limited(self, tmp_path: Path) -> Agent:
+        return self.make(*night("true"), fault=Fault("usage", turn=1))
+
+
+class TestAcp(Contract):
+    def make(self, *faults: str) -> Agent:
+        return Acp(None, Entry(name="acp", path=sys.executable, flags=("-S", ACP_STUB, *faults)))
+
+    def make_agent(self, tmp_path: Path) -> Agent:
+        return self.make()
+
+    def make_failing(self, tmp_path: Path) -> Agent:
+        return self.make("die")
+
+
+# ── the contract finds out ───────────────────────────────────────────────────────────────────────
+
+
+class Broken:
+    """Injected fault: breaks the one promise that it is made to."""
+
+    name, model, entry = "broken", None, NOTHING
+    costs_money, counts_tokens, in_process, resumes, streams = True, True, False, False, True
+    needs: tuple[str, ...] = ()
+    shares: tuple[tuple[str, str], ...] = ()
+    routes: tuple[Route, ...] = ()
+    hosts: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = {"KEY": "a-secret-of-the-broken"}
+
+    def __init__(self, how: str, top: Path) -> None:
+        self.how, self.top = how, top
+        if how == "shows its secret":
+            self.routes = (Route("a-secret-of-the-broken", "http://127.0.0.1:1"),)
+        if how == "names no bool":
+            self.resumes = 1  # type: ignore[assignment]
+
+    def state(self) -> Readiness:
+        return replace(EMBEDDED, bound="") if self.how == "knows no bound" else EMBEDDED
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
-        folder = Path(workplace.folder)
-        (folder.parent / "beside").write_text("x")
-        (folder / ".kf/token").write_text("mine")
-        (folder / "owned").write_text("x")
-        return Usage(seconds=float("nan"))
+        folder, how = Path(workplace.folder), self.how
+        if how == "writes beside":
+            (self.top / "beside").write_text("x")
+        if how == "takes the claim":
+            (folder / ".kf/token").write_text("mine")
+        if how == "runs the brief":
+            (folder / "owned").write_text("x")
+        if how == "leaves a process":
+            left = subprocess.Popen(["sleep", "60"], cwd=folder)
+            self.ended = lambda: (left.kill(), left.wait())
+        if how == "writes its secret":
+            (folder / "log").write_text("key=a-secret-of-the-broken")
+        usage = Usage(float("nan") if how == "knows no time" else 1.0, 5, 0.0, {"m": Tokens(5)})
+        if how == "hides a failure" or how == "hides a limit":
+            return usage
+        for _ in range(20 if how == "does not stop" else 0):
+            workplace.spent(usage)
+        if how not in ("tells nothing", "does not stop"):
+            workplace.spent(usage)
+            workplace.spent(usage)
+        return usage
 
 
-@pytest.mark.parametrize(
-    "check", [name for name in dir(AgentContract) if name.startswith("test_it_") and "says_what_it_is" not in name]
-)
-def test_a_careless_agent_fails_the_contract(check: str, tmp_path: Path) -> None:
+BROKEN = [
+    ("test_it_says_what_it_is", "shows its secret"),
+    ("test_it_says_what_it_is", "names no bool"),
+    ("test_it_says_how_it_stands", "knows no bound"),
+    ("test_it_works", "writes beside"),
+    ("test_it_works", "takes the claim"),
+    ("test_it_works", "leaves a process"),
+    ("test_it_works", "writes its secret"),
+    ("test_it_works", "knows no time"),
+    ("test_it_works", "tells nothing"),
+    ("test_it_survives_a_hostile_brief", "runs the brief"),
+    ("test_it_fails_with_what_it_spent", "hides a failure"),
+    ("test_it_stops_at_a_cap", "does not stop"),
+    ("test_it_stops_at_a_cap", "tells nothing"),
+    ("test_it_tells_a_limit", "hides a limit"),
+]
+
+
+def test_each_check_has_an_agent_that_it_finds_out() -> None:
+    assert {check for check, _ in BROKEN} == {name for name in checks() if name.startswith("test_")}
+
+
+@pytest.mark.parametrize(("check", "how"), BROKEN)
+def test_an_agent_that_breaks_a_promise_fails_the_contract(check: str, how: str, tmp_path: Path) -> None:
+    agent = Broken(how, tmp_path)
+
     class Suite(Contract):
+        secret = "a-secret-of-the-broken"
+
         def make_agent(self, tmp_path: Path) -> Agent:
-            return Careless()
+            return agent
+
+        make_failing = make_spender = make_limited = make_agent
 
     suite = Suite()
-    run: Callable[[Path], None] = getattr(suite, check)
     with ExitStack() as suite.stack, pytest.raises(AssertionError):
-        run(tmp_path)
+        try:
+            checks()[check](suite, tmp_path)
+        finally:
+            getattr(agent, "ended", lambda: None)()
 
 
-def test_a_command_measures_from_inside(tmp_path: Path) -> None:
-    suite = TestCommand()
-    with ExitStack() as suite.stack:
-        place = suite.make_workplace(tmp_path)
-        usage = suite.make_agent(tmp_path).work(place, "the brief\n", Limits(seconds=10.0))
-        assert usage.dollars is None, "nobody knows what a command costs"
-        assert '"score": 2' in Path(place.folder, "answer.json").read_text()
-        assert Path(place.folder, "brief.copy").read_text() == "the brief\n"
+# ── SPEC ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -141,8 +211,10 @@ def test_a_command_measures_from_inside(tmp_path: Path) -> None:
         ("", "name[@model][:slots]"),
         ("mutator:0", "slots must be between"),
         ("mutator:99999", "slots must be between"),
-        ("nobody", "known: command, mutator, scripted"),
+        ("nobody", "known: acp, "),
         ("command", "say which"),
+        ("mini", "say which model"),
+        ("acp", "say which command"),
         ("scripted@/no/such/file", "cannot be read"),
     ],
 )
@@ -155,3 +227,14 @@ def test_specs_are_taken_apart() -> None:
     assert agents.parse("claude@opus:3") == ("claude", "opus", 3)
     assert agents.parse("command@./a.sh --x:y") == ("command", "./a.sh --x:y", None)
     assert agents.parse("mutator") == ("mutator", None, None)
+
+
+def test_a_table_of_agents_toml_is_an_agent_of_its_kind() -> None:
+    entries = {"local": Entry(name="local", agent="mini", model="qwen3", upstream="http://127.0.0.1:1/v1")}
+    agent, slots = agents.find("local:2", entries)
+    assert (agent.name, agent.model, slots) == ("local", "qwen3", 2)
+    assert agents.find("local@llama", entries)[0].model == "llama", "what SPEC says wins"
+    with pytest.raises(BadInput, match=r"known: acp, .*local"):
+        agents.find("loca", entries)
+    with pytest.raises(BadInput, match=r"\[odd\]: agent = 'cluade' is no kind"):
+        agents.find("odd", {"odd": Entry(name="odd", agent="cluade")})

@@ -135,7 +135,7 @@ def test_stop_ends_a_run_from_outside_and_a_second_run_is_refused(
     [
         (("run", "nowhere"), "no problem 'nowhere'"),
         (("run", "."), "holds no problem.toml"),
-        (("run", str(TINY), "--agent", "nobody"), "'nobody' is not known here; known: command, mutator, scripted"),
+        (("run", str(TINY), "--agent", "nobody"), "'nobody' is not known here; known: acp, claude, codex, command"),
         (("run", str(TINY), "--agent", "mutator:0"), "slots"),
         (("run", str(TINY), "--agent", "command@true"), "--attempts 20 --dollars 50"),
         (("run", str(TINY), "--attempts", "0"), "greater than or equal to 1"),
@@ -217,7 +217,7 @@ def test_doctor_finds_this_machine_well(kf: Any) -> None:
     parts = {item["part"]: item for item in found["findings"]}
     assert {"system", "python", "git", "jail", "C core", "agents", "open files"} <= parts.keys()
     assert done.returncode == (0 if found["healthy"] else 1)
-    assert parts["agents"]["seen"].endswith("ready as they are (--agent auto): mutator")
+    assert parts["agents"]["seen"].startswith("--agent auto: ")
 
 
 def test_clean_removes_what_nobody_holds(kf: Any, experiment: Path, tmp_path: Path) -> None:

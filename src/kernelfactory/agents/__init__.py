@@ -170,5 +170,9 @@ def find(spec: str, entries: Mapping[str, Entry] = MappingProxyType({})) -> tupl
     for point in entry_points(group=GROUP, name=entry.agent):
         agent: Agent = point.load()(model if model is not None else entry.model, entry)
         return agent, slots or 1
+    if name in entries:
+        raise BadInput(
+            f"agents.toml: [{name}]: agent = {entry.agent!r} is no kind of agent; known: {', '.join(known())}"
+        )
     names = ", ".join(sorted({*known(), *entries}))
     raise BadInput(f"agent {name!r} is not known here; known: {names}")

@@ -109,7 +109,7 @@ class Script:
             return self._ours.end(returncode)
         code = f"the command ended with exit code {returncode}"
         return [
-            replace(event, text=f"{code}: {event.text}" if event.trouble == "error" else event.text)
+            replace(event, text=f"{code}: {event.text}" if event.trouble is not None else event.text)
             for event in self._lines.end(returncode)
         ]
 

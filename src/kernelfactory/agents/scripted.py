@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -49,7 +50,11 @@ class Scripted:
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         started = time.monotonic()
-        self._play(workplace)
+        try:
+            self._play(workplace)
+        except AgentFailed as failure:
+            failure.usage = replace(failure.usage, seconds=time.monotonic() - started)
+            raise
         return Usage(seconds=time.monotonic() - started)
 
 

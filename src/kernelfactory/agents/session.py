@@ -138,7 +138,7 @@ class _Whole:
         self.begun = clocks.monotonic()
         self.tally = Tally()
         self.nudged = self.warnings = 0
-        self.noticed = self.circled = self.restarted = self.broke = False
+        self.noticed = self.circled = self.broke = False
         self.session: str | None = None
         self._told: tuple[int, float | None] | None = None
 
@@ -153,7 +153,7 @@ class _Whole:
         """Tell what was spent, if that changed; False: a cap is reached."""
         usage = self.usage()
         if (usage.tokens, usage.dollars) == self._told:
-            return not self.broke
+            return True
         self._told = usage.tokens, usage.dollars
         self.broke = not self.workplace.spent(usage) or self.broke
         return not self.broke
@@ -182,7 +182,7 @@ class _Whole:
             goal=standing.goal,
             used=self._used(standing.measured),
         )
-        why = None if standing.handed or self.broke else signs.after_turn(turn)
+        why = None if standing.handed else signs.after_turn(turn)
         if why is None:
             return None
         self.sent_on(why)
@@ -331,7 +331,6 @@ class _Talk:
         if open_ and event.trouble is None and (word := self._whole.nudge()) is not None:
             self._dialogue.say(word)
             self._ended = None
-            self._watched = replace(self._watched, at=self._now())
         else:
             self._closed, self._leaves = True, self._now() + LEAVE
 
@@ -367,10 +366,8 @@ class _Talk:
         if end.trouble is None:
             word = whole.nudge() if whole.session is not None else None
             return None if word is None else _Ahead(word, whole.session)
-        if self._resumes and idle and end.trouble in ("config", "error") and not whole.restarted:
-            whole.restarted = True  # its session is not there any more
-            whole.session = None
-            return _Ahead(whole.brief, None)
+        if self._resumes and idle and end.trouble in ("config", "error"):
+            return _Ahead(whole.brief, None)  # its session is not there any more
         raise self._failed(end, end.trouble)
 
     def _failed(self, end: Event, trouble: Trouble) -> AgentFailed:
