@@ -31,8 +31,8 @@ class Cage:
     `workspace` is there read-write at its own path, and `home`, a folder outside, at HOME (None: one that is gone when
     the command has ended); `share` and `show` are more (source, place) binds, writable and read-only, also under a mask
     or in HOME. Programs of this installation (`python`, `kf`) work. Of any network only what `reach` leads to, all of
-    it with `network`. `uid`: from `cage_uid(slot)`, who must own the workspace and the home. `memory` bounds address space per process
-    (agents' runtimes reserve far more than they use: None). Sizes in bytes."""
+    it with `network`. `uid`: from `cage_uid(slot)`, who must own the workspace and the home. `memory` bounds address
+    space per process (agents' runtimes reserve far more than they use: None). Sizes in bytes."""
 
     workspace: str
     home: str | None = None

@@ -20,11 +20,12 @@ from kernelfactory.process import Finished, Options
 from kernelfactory.quarantine import DONE, Word
 from kernelfactory.redact import Mask
 from kernelfactory.wire import Listener, ask
-from kernelfactory.workspace import NO_SECRETS, Workspace
+from kernelfactory.workspace import Workspace
 
 SOCKET = "desk.sock"
 STOP_VERBS = ("stop", "stop-now")
 LOG_BYTES = 256 << 10
+NO_SECRETS = Mask({})
 LAST_SECONDS = 5.0
 """What an agent has, when a cap is reached, to say what it spent."""
 

@@ -42,6 +42,9 @@ SILENCE = 600.0
 REST = 60.0
 """Seconds after which a slot that has no agent asks again, at the latest."""
 
+GATE = "KF_GATEWAY"
+"""What the token of a gateway's door is called where it is masked."""
+
 ROOM = 5.0
 """Seconds after which a slot asks again whether running attempts have given back what they held."""
 
@@ -180,9 +183,10 @@ class Floor:
     @contextmanager
     def _lent(self, slot: Slot, shift: Shift, assignment: Assignment) -> Iterator[Place]:
         slot.attempt, slot.island = assignment.attempt, assignment.island
-        mask = Mask(shift.agent.secrets)
         self._shifts.switched(slot.own, shift, assignment.attempt)
-        folder, resumes = self._folder(slot, shift, assignment, mask)
+        folder, resumes = self._folder(slot, shift, assignment)
+        door = {GATE: folder.reach.token} if folder.reach is not None and folder.reach.token else {}
+        mask = Mask({**shift.agent.secrets, **door})
         terms = Terms(
             editable=self._rooms.problem.editable,
             journal=self.factory.journal(assignment.attempt, mask),
@@ -204,9 +208,7 @@ class Floor:
                 self.factory.written(assignment.attempt, terms.journal)
                 self._keep(shift.agent, place, folder)
 
-    def _folder(
-        self, slot: Slot, shift: Shift, assignment: Assignment, mask: Mask
-    ) -> tuple[workspace.Workspace, str | None]:
+    def _folder(self, slot: Slot, shift: Shift, assignment: Assignment) -> tuple[workspace.Workspace, str | None]:
         """The workspace of an attempt, and the session that goes on in it."""
         agent, web, number = shift.agent, self._rooms.problem.web, assignment.attempt
         outfit = workspace.Outfit(
@@ -214,7 +216,6 @@ class Floor:
             share=agent.shares,
             routes=agent.routes,
             hosts=("*",) if web and (agent.routes or agent.hosts) else agent.hosts,
-            mask=mask,
             refused=lambda text: self.factory.refuse(number, "network", text),
             check=partial(self._may_ask, number),
         )
@@ -396,9 +397,20 @@ class Floor:
         missed = target is not None and not (best and self._metric.reached(best.score, target))
         if end.exit_code == 0 and missed:
             end = replace(end, exit_code=1, why=f"{end.why}; the target {target:,.10g} is not reached")
+        self._overshot()
         self._rooms.record.end_run(self.factory.run, end.state, end.why, self._rooms.clock())
         self._shown()
         return Ending(end.state, end.why, end.exit_code)
+
+    def _overshot(self) -> None:
+        """Say by how much a cap was passed, if one was."""
+        record, now = self._rooms.record, self._rooms.clock()
+        ledger = record.ledger(now, self.factory.caps)
+        whole = {"the experiment": (ledger.caps, ledger.spend)}
+        for whose, (caps, spend) in {**whole, **{n: (a.caps, a.spend) for n, a in ledger.accounts.items()}}.items():
+            if (said := budget.overshoot(caps, spend)) is not None:
+                record.incident("overshoot", f"{whose}: {said}", now, run=self.factory.run)
+                self.message(f"{whose}: {said}")
 
     # ── what is shown ────────────────────────────────────────────────────────────────────────────
 

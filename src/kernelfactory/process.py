@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import secrets
 import select
 import signal
@@ -116,6 +117,14 @@ def living(mark: str) -> Iterator[int]:
     for name in os.listdir("/proc"):
         if name.isdigit() and _marked(int(name), mark.encode()):
             yield int(name)
+
+
+def allow_files() -> None:
+    """Let this process have as many files open as it may: each agent takes some, and the default is a thousand."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):  # what a Mac calls infinite is more than it allows
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def end_within(folder: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kernelfactory import agents, jail, workspace
+from kernelfactory import agents, jail, process, workspace
 from kernelfactory.agents import config
 from kernelfactory.agents.config import Entry
 from kernelfactory.assay import Rooms, Waiting, wait_for
@@ -96,6 +96,7 @@ def run(
 
     In the main thread SIGINT and SIGTERM drain at first and cut short the second time. Raises BadInput before anything
     has begun."""
+    process.allow_files()
     entries = config.load(folder)
     crew = [_found(spec, entries, world.agents) for spec in plan.agents]
     with ExitStack() as stack:

@@ -23,7 +23,6 @@ from kernelfactory.model import Assignment, BadInput, BadIntake, Problem
 from kernelfactory.pipes import Halt
 from kernelfactory.problem import RESERVED, is_editable
 from kernelfactory.process import PLAIN, Finished, Options
-from kernelfactory.redact import Mask
 from kernelfactory.view import Pair
 
 PREFIX = "kf-"
@@ -36,7 +35,9 @@ LOCAL = "127.0.0.1,localhost,::1"
 BRIEF, NOTES = RESERVED[:2]
 NOTES_BYTES = 64 << 10
 OUTPUT_BYTES = 8 << 20
-NO_SECRETS = Mask({})
+TALK_BYTES = 256 << 10
+"""Kept of each output of an agent, without and with a transcript of its own."""
+
 _DEEP = 32
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -56,15 +57,14 @@ class Ground:
 @dataclass(frozen=True, slots=True)
 class Outfit:
     """What an agent's cage has beside its folder: `show`, files and folders of the machine, read-only at their own
-    paths (also where the cage masks the folder); `share`: (source, place) that it may write; `routes` and `hosts`: where
-    it may go (see Agent); `mask`: its secrets, which no file may hold; `refused` is told what it may not reach;
-    `check`: asked before each request to its model, says why there may be no more."""
+    paths (also where the cage masks the folder); `share`: (source, place) that it may write; `routes` and `hosts`:
+    where it may go (see Agent); `refused` is told what it may not reach; `check`: asked before each request to its
+    model, says why there may be no more."""
 
     show: Sequence[str] = ()
     share: Sequence[Pair] = ()
     routes: Sequence[Route] = ()
     hosts: Sequence[str] = ()
-    mask: Mask = NO_SECRETS
     refused: Callable[[str], None] = lambda text: None
     check: Callable[[], str | None] = lambda: None
 
@@ -105,10 +105,12 @@ def lend(
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The way out of one cage: `address` and `proxy` as they are used inside; `close` shuts it."""
+    """The way out of one cage: `address` and `proxy` as they are used inside, with a `token` where they need one;
+    `close` shuts it."""
 
     address: str
     proxy: str
+    token: str
     reach: tuple[Reach, ...]
     close: Callable[[], None]
 
@@ -124,7 +126,7 @@ def _door(ground: Ground, outfit: Outfit, folder: Path) -> Reached | None:
     )
     address, proxy = (INNER, INNER) if inner else (door.address, door.proxy)
     port = INNER_PORT if inner else door.port
-    return Reached(address, proxy if outfit.hosts else "", (Reach(port, door.socket),), door.close)
+    return Reached(address, proxy if outfit.hosts else "", door.token, (Reach(port, door.socket),), door.close)
 
 
 def _reopened(base: Path) -> Path:
@@ -185,7 +187,7 @@ class Workspace:
     @property
     def home_inside(self) -> str:
         """Its home as its processes see it."""
-        return str(self.home) if self.cage == "none" else cage.HOME
+        return cage.HOME if self.cage == "bubblewrap" else str(self.home)  # no other jail can move a folder
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file of the home, its folders made, as the agent's own. Raises BadIntake when a link or a file is in
@@ -210,8 +212,9 @@ class Workspace:
     ) -> Finished:
         """Run a process in the folder, in the cage when there is one, with a scrubbed environment plus `env`, for at
         most `seconds` or until `stop` is set; its tree is gone afterwards. Of each output the first OUTPUT_BYTES are
-        kept. Raises OSError when it cannot be started."""
-        options = replace(options, cwd=str(self.folder), output_bytes=OUTPUT_BYTES, keep_going=True)
+        kept, TALK_BYTES with a talk. Raises OSError when it cannot be started."""
+        kept = OUTPUT_BYTES if options.talk is None else TALK_BYTES
+        options = replace(options, cwd=str(self.folder), output_bytes=kept, keep_going=True)
         env = {**self._proxies(), **(env or {})}
         if self.cage != "none":
             spec = self.held.spec(argv, env=env, seconds=seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +13,9 @@ from kernelfactory.model import BadInput
 
 if TYPE_CHECKING:
     from kernelfactory.agents.config import Entry
-    from kernelfactory.budget import Caps, Spend
+    from kernelfactory.budget import Account, Caps, Spend
     from kernelfactory.progress import Plan
+    from kernelfactory.record import Reader
 
 EMBEDDED = "mutator"
 AUTO = "auto"
@@ -104,9 +106,9 @@ def ready(entries: Mapping[str, Entry]) -> list[str]:
     return paid or [name for name in found if name == EMBEDDED] or [EMBEDDED]
 
 
-def costs(asked: Plan, folder: Path | None, holding: Caps, spent: Spend) -> list[str]:
-    """Refuse agents that may spend money without a cap among `holding`; say what is left of the caps in attempts as
-    dear as the dearest so far. Raises BadInput."""
+def costs(asked: Plan, folder: Path | None, holding: Caps, reader: Reader | None = None) -> list[str]:
+    """Refuse agents that may spend money without a cap among `holding`; say how many attempts the caps leave to each,
+    as dear as its own so far (`reader`; None: a new experiment). Raises BadInput."""
     from kernelfactory import agents, budget
     from kernelfactory.agents import config
 
@@ -115,27 +117,22 @@ def costs(asked: Plan, folder: Path | None, holding: Caps, spent: Spend) -> list
     for spec, agent, _ in found:
         if said := budget.needs_cap(spec, agent.costs_money, holding, agent.counts_tokens):
             raise BadInput(said)
-    paid = [(spec, slots) for spec, agent, slots in found if agent.costs_money]
-    if not paid:
-        return []
+    spent = reader.spend(time.time()) if reader is not None else budget.Spend()
     if budget.exhausted(holding, spent):
         return []  # the run says so, and ends
-    known = budget.Typical(
-        spent.top_dollars or budget.TYPICAL.dollars, spent.top_tokens or budget.TYPICAL.tokens, budget.TYPICAL.seconds
-    )
-    left = _left(holding, spent)
-    guess = budget.estimate(left, budget.Spend(), sum(slots for _, slots in paid), typical=known)
-    who = ", ".join(spec for spec, _ in paid)
-    return [f"estimate for {who}: {guess.line()}", *([f"note: {guess.warning}"] if guess.warning else [])]
+    lines = []
+    for spec, agent, slots in found:
+        if agent.costs_money:
+            own = reader.spend_of(agent.name) if reader is not None else budget.Spend()
+            guess = budget.estimate(holding, spent, slots, account=_account(asked, agent.entry, own))
+            lines += [f"estimate for {spec}: {guess.line()}", *([f"note: {guess.warning}"] if guess.warning else [])]
+    return lines
 
 
-def _left(caps: Caps, spent: Spend) -> Caps:
-    """What is left of caps that are not used up."""
-    from kernelfactory.budget import Caps
+def _account(asked: Plan, entry: Entry, spent: Spend) -> Account:
+    """One agent's part of it, with its own caps and those of each of its attempts."""
+    from kernelfactory.budget import Account, AttemptCaps, Caps
 
-    return Caps(
-        attempts=None if caps.attempts is None else caps.attempts - spent.attempts,
-        seconds=None if caps.seconds is None else caps.seconds - spent.seconds,
-        dollars=None if caps.dollars is None else caps.dollars - spent.charged(),
-        tokens=None if caps.tokens is None else caps.tokens - spent.tokens,
-    )
+    each = AttemptCaps(entry.attempt_dollars, entry.attempt_tokens)
+    whole = AttemptCaps(asked.attempt_dollars, asked.attempt_tokens)
+    return Account(spent, Caps(dollars=entry.dollars, tokens=entry.tokens), each.within(whole))

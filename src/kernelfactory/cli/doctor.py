@@ -191,7 +191,7 @@ def _agents() -> list[Finding]:
 
 
 def _agent(name: str, entries: Mapping[str, Entry]) -> Finding:
-    from kernelfactory import agents
+    from kernelfactory import agents, budget
 
     part = f"agent: {name}"
     try:
@@ -207,7 +207,7 @@ def _agent(name: str, entries: Mapping[str, Entry]) -> Finding:
         state.installed or "not installed",
         f"login: {state.login or 'none'}",
         _held(agent),
-        f"past a cap by {state.bound}" if agent.costs_money and state.bound else "",
+        f"can pass a cap by {state.bound or budget.bound(agent.streams)}" if agent.costs_money else "",
     ]
     return Finding(part, state.ready, False, "; ".join(filter(None, seen)), state.advice)
 

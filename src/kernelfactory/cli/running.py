@@ -37,7 +37,6 @@ from kernelfactory.cli.terminal import document, one_line, say, warn
 from kernelfactory.model import BadInput
 
 if TYPE_CHECKING:
-    from kernelfactory.budget import Caps, Spend
     from kernelfactory.progress import Ending, Plan, Progress
     from kernelfactory.record import Reader
 
@@ -129,7 +128,7 @@ def resume(  # noqa: PLR0913, PLR0917 - one parameter for each option
     specs = tuple(agent or _agents_of(folder))
     plan = asking.plan(specs, caps, target, attempt_minutes, scratch, unprotected)
     plan = asking.manned(asking.disciplined(plan, attempt_dollars, attempt_tokens, nudges, no_switch), folder)
-    _say_first(asking.costs(plan, folder, *_standing(folder, plan)), json)
+    _say_first(_costs(folder, plan), json)
     return _go(folder, plan, json)
 
 
@@ -165,12 +164,11 @@ def _agents_of(folder: Path) -> tuple[str, ...]:
 
 def _start(asked: Asked, json: bool, report: bool = False) -> int:
     from kernelfactory import problem, workers
-    from kernelfactory.budget import Spend
     from kernelfactory.experiment import Settings
 
     found = problem.load(problem.find(asked.problem))
     plan = asked.plan
-    _say_first(asking.costs(plan, None, plan.caps, Spend()), json)
+    _say_first(asking.costs(plan, None, plan.caps), json)
     folder = places.new_folder(asked.folder, found.name)
     places.can_be_made(folder, "--dir")
     settings = Settings(plan.agents, asked.policy, asked.islands, asked.seed, plan.caps)
@@ -215,14 +213,14 @@ def _unmake(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _standing(folder: Path, plan: Plan) -> tuple[Caps, Spend]:
-    """The caps that will hold after a resume, and what is spent of them."""
+def _costs(folder: Path, plan: Plan) -> list[str]:
+    """What a resume may cost, under the caps that will hold."""
     from kernelfactory import budget
     from kernelfactory.floor import old_caps
     from kernelfactory.record import Reader
 
     with Reader.open(folder) as reader:
-        return budget.renewed(old_caps(reader), plan.caps), reader.spend(time.time())
+        return asking.costs(plan, folder, budget.renewed(old_caps(reader), plan.caps), reader)
 
 
 def _say_first(lines: Sequence[str], json: bool) -> None:

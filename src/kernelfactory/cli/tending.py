@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -61,12 +63,16 @@ def _private(folders: Sequence[Path]) -> str:
 def clean(
     experiment: Experiment = None,
     logs: Annotated[bool, typer.Option("--logs", help="Also raw logs (attempts/*/agent.log, judge.log).")] = False,
+    sessions: Annotated[
+        bool, typer.Option("--sessions", help="Also homes and folders kept so that a session can go on.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Remove leftover workspaces; say how much.
 
-    They are left behind by a kill. Those in use, those whose notes kf resume will still keep, the record and the
-    programs are never touched."""
+    They are left behind by a kill, or were kept for a session that was cut short (kf status lists those) until its time
+    was over. Those in use, those whose notes kf resume will still keep, the record and the programs are never
+    touched."""
     from kernelfactory import workspace
     from kernelfactory.record import Reader
 
@@ -75,7 +81,8 @@ def clean(
         rows = [(Path(row.workspace).parent, row.state) for row in reader.attempts() if row.workspace]
     over = {base for base, state in rows if state in ("judged", "abandoned")}
     roots = sorted({base.parent for base in over if base.parent.is_dir()})
-    left = [base for root in roots for base in workspace.leftovers(root) if base in over]
+    until = math.inf if sessions else time.time()
+    left = [base for root in roots for base in workspace.leftovers(root, until) if base in over]
     names = ("agent.log", "judge.log") if logs else ()
     printed = sorted(log for name in names for log in folder.glob(f"attempts/*/{name}"))
     freed = sum(_bytes(base) for base in left) + sum(log.stat().st_size for log in printed)
