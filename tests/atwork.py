@@ -5,30 +5,36 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kernelfactory import jail, problem, process, workspace
 from kernelfactory.agents import Agent
-from kernelfactory.cage import HOME
-from kernelfactory.desk import Lender, Place
+from kernelfactory.desk import Lender, Place, Terms
 from kernelfactory.factory import Handed, Worker
-from kernelfactory.gateway.doors import Door, Gateway
-from kernelfactory.jail import Reach
-from kernelfactory.model import AgentFailed, Assignment, Files, Limits, Usage, Work
-from kernelfactory.pipes import Stop, Talk
-from kernelfactory.process import Finished, Options
+from kernelfactory.gateway.doors import Gateway
+from kernelfactory.journal import Journal
+from kernelfactory.model import AgentFailed, Assignment, Files, Incident, Limits, Usage, Work
+from kernelfactory.pipes import Talk
+from kernelfactory.process import Finished
+from kernelfactory.redact import Mask
 
 PROBLEM = Path(__file__).parent / "problems" / "tiny_number"
-PORT = 8118
 LIMITS = Limits(seconds=120.0, nudges=0)
 
 
 class Desk:
-    """The injected boundary: a desk that finds a program as good as its number, or as it is long."""
+    """The injected boundary: a desk that finds a program as good as its number, or as it is long, and writes down what
+    it is told. `affords`: may so much be spent?"""
+
+    def __init__(self) -> None:
+        self.spends: list[Usage] = []
+        self.said: list[tuple[Incident, str]] = []
+        self.named: list[str] = []
+        self.affords: Callable[[Usage], bool] = lambda usage: True
 
     def claim(self, worker: Worker) -> Assignment:
         raise NotImplementedError
@@ -49,32 +55,31 @@ class Desk:
             return {"quick": True, "ok": True, "figure": score, "reason": None}
         return {"verdict": "accepted", "score": score, "measurement": 1, "best_here": score, "parent_score": 1000.0}
 
+    def spent(self, token: str, usage: Usage) -> str | None:
+        self.spends.append(usage)
+        return None if self.affords(usage) else "a cap is reached"
+
+    def say(self, token: str, kind: Incident, text: str) -> None:
+        self.said.append((kind, text))
+
+    def session(self, token: str, session: str) -> None:
+        self.named.append(session)
+
 
 class Lent:
-    """An agents.Workplace: a workspace in the best cage that this machine has, whose only way out is the gateway."""
+    """An agents.Workplace as the factory lends it, in the best cage that this machine has; its only way out is the
+    gateway. What the desk was told is in `desk`, of which the names are here too."""
 
-    web = True
-
-    def __init__(self, place: Place, lent: workspace.Workspace, agent: Agent, door: Door) -> None:
-        self.folder, self.cage, self.assignment, self.measure = (
-            place.folder,
-            place.cage,
-            place.assignment,
-            place.measure,
-        )
-        self.resumes: str | None = None
-        self.home = HOME if lent.cage != "none" else str(lent.home)
-        self.gateway = door.address or f"http://127.0.0.1:{PORT}"
-        self.spends: list[Usage] = []
-        self.said: list[tuple[str, str]] = []
-        self.named: list[str] = []
-        self.lines: list[str] = []
+    def __init__(self, place: Place, lent: workspace.Workspace, desk: Desk, transcript: Path) -> None:
+        self._place, self._lent, self.desk = place, lent, desk
+        self._transcript = transcript
         self.mark = uuid.uuid4().hex
-        self.stop = Stop()
-        self.affords: Callable[[Usage], bool] = lambda usage: True
-        self._lent, self._agent, self._door = lent, agent, door
-        proxy = door.proxy or self.gateway
-        self._env = {"NO_PROXY": "127.0.0.1,localhost", "HTTPS_PROXY": proxy, "HTTP_PROXY": proxy, "KF_TEST": self.mark}
+        self.folder, self.cage, self.home, self.gateway = place.folder, place.cage, place.home, place.gateway
+        self.assignment, self.web, self.resumes = place.assignment, place.web, place.resumes
+        self.measure, self.put, self.transcribe = place.measure, place.put, place.transcribe
+        self.spent, self.say, self.session = place.spent, place.say, place.session
+        self.spends, self.said, self.named = desk.spends, desk.said, desk.named
+        self.stop = place._stopped
 
     def run(
         self,
@@ -86,46 +91,27 @@ class Lent:
         on_line: Callable[[str], None] | None = None,
         talk: Talk | None = None,
     ) -> Finished:
-        options = Options(cwd=self.folder, output_bytes=8 << 20, keep_going=True, on_line=on_line, talk=talk)
-        given = {**self._env, **(env or {})}
-        wait = min(seconds or 120.0, self.assignment.limits.seconds)
-        lent, agent = self._lent, self._agent
-        if lent.cage == "none":
-            return process.run(
-                argv,
-                env={"PATH": "/usr/bin:/bin", "HOME": self.home, "LANG": "C.UTF-8", **given},
-                seconds=wait,
-                stdin=stdin,
-                stop=self.stop,
-                options=options,
-            )
-        held = replace(
-            lent._held,
-            home=str(lent.home),
-            share=tuple(agent.shares),
-            show=tuple((path, path) for path in agent.needs),
-            reach=(Reach(self._door.port or PORT, self._door.socket),),
-        )
-        return lent._jail.run(held.spec(argv, env=given, seconds=wait), stdin=stdin, options=options, stop=self.stop)
+        marked = {"KF_TEST": self.mark, **(env or {})}
+        return self._place.run(argv, stdin=stdin, env=marked, seconds=seconds, on_line=on_line, talk=talk)
 
-    def put(self, name: str, data: bytes) -> None:
-        path = self._lent.home / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        jail.own(self._lent.home, _user(self._lent))
+    @property
+    def affords(self) -> Callable[[Usage], bool]:
+        """May so much be spent?"""
+        return self.desk.affords
 
-    def transcribe(self, line: str) -> None:
-        self.lines.append(line)
+    @affords.setter
+    def affords(self, affords: Callable[[Usage], bool]) -> None:
+        self.desk.affords = affords
 
-    def spent(self, usage: Usage) -> bool:
-        self.spends.append(usage)
-        return self.affords(usage)
+    @property
+    def lines(self) -> list[str]:
+        """Its transcript so far."""
+        return self._transcript.read_text("utf-8").splitlines() if self._transcript.exists() else []
 
-    def say(self, kind: str, text: str) -> None:
-        self.said.append((kind, text))
-
-    def session(self, session: str) -> None:
-        self.named.append(session)
+    @property
+    def base(self) -> Path:
+        """All that there is of it: folder, home, the way out."""
+        return self._lent.base
 
     def living(self) -> list[int]:
         """Processes that this attempt started and that are alive."""
@@ -166,7 +152,11 @@ class Office:
         self._gateway = stack.enter_context(Gateway())
 
     def lend(self, agent: Agent, limits: Limits = LIMITS) -> Lent:
-        found = self._problem
+        return self._stack.enter_context(self._lent(agent, limits))
+
+    @contextmanager
+    def _lent(self, agent: Agent, limits: Limits) -> Iterator[Lent]:
+        found, desk, mask = self._problem, Desk(), Mask(agent.secrets)
         assignment = Assignment(
             attempt=1,
             token=uuid.uuid4().hex,
@@ -180,14 +170,16 @@ class Office:
             move="select",
             reason="the seed",
         )
-        lent = workspace.lend(assignment, workspace.Ground(self._root, jail.find(unprotected=True), found))
-        place = self._stack.enter_context(Lender(Desk(), lambda *_: None, found.editable).lent(assignment, lent))
-        hollow = lent.base / "gateway"
-        hollow.mkdir()
-        jail.own(lent.base, _user(lent))
-        tcp = lent.cage != "bubblewrap"
-        door = self._stack.enter_context(self._gateway.open(agent.routes, agent.hosts, tcp=tcp, folder=str(hollow)))
-        return Lent(place, lent, agent, door)
+        ground = workspace.Ground(self._root, jail.find(unprotected=True), found, gateway=self._gateway)
+        outfit = workspace.Outfit(agent.needs, agent.shares, agent.routes, agent.hosts, mask)
+        transcript = self._root.with_name(uuid.uuid4().hex) / "transcript.jsonl"
+        terms = Terms(found.editable, Journal(transcript, mask), web=True, mask=mask)
+        lent = workspace.lend(assignment, ground, outfit=outfit)
+        try:
+            with Lender(desk, lambda *_: None).lent(assignment, lent, terms) as place:
+                yield Lent(place, lent, desk, transcript)
+        finally:
+            terms.journal.close()
 
     def work(
         self,
@@ -211,7 +203,3 @@ class Office:
             beside.join()
         done.left = place.left()
         return done
-
-
-def _user(lent: workspace.Workspace) -> int | None:
-    return jail.cage_uid(0) if lent.cage != "none" else None

@@ -71,12 +71,12 @@ def config(done: Worked) -> dict[str, Any]:
 def test_gemini_gets_a_key_that_is_none_and_the_door_to_its_model(
     office: Office, looks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GEMINI_API_KEY", "the-key")
+    monkeypatch.setenv("GEMINI_API_KEY", "the-key-of-a-test")
     agent = Gemini("flash", Entry(name="g", path=looks, flags=("--more",), env={"PLAIN": "1"}))
     assert agent.state().ready and agent.state().login == "GEMINI_API_KEY"
     assert "9.8.7" in agent.state().advice
-    assert [dict(route.headers) for route in agent.routes] == [{"x-goog-api-key": "the-key"}]
-    assert dict(agent.secrets) == {"GEMINI_API_KEY": "the-key"}
+    assert [dict(route.headers) for route in agent.routes] == [{"x-goog-api-key": "the-key-of-a-test"}]
+    assert dict(agent.secrets) == {"GEMINI_API_KEY": "the-key-of-a-test"}
     done = office.work(agent, brief="the brief")
     assert done.failed is None and done.file("stdin.txt") == "the brief"
     seen = environment(done)
@@ -118,16 +118,16 @@ def test_without_a_login_nothing_is_started(office: Office, looks: str) -> None:
 
 
 def test_opencode_reaches_its_provider_by_the_door(office: Office, looks: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "the-key")
+    monkeypatch.setenv("OPENAI_API_KEY", "the-key-of-a-test")
     agent = OpenCode("openai/gpt-5", Entry(name="o", path=looks, effort="high"))
     assert [(route.upstream, dict(route.headers)) for route in agent.routes] == [
-        ("https://api.openai.com/v1", {"authorization": "Bearer the-key"})
+        ("https://api.openai.com/v1", {"authorization": "Bearer the-key-of-a-test"})
     ]
     done = office.work(agent, brief="the brief")
     assert done.failed is None and done.file("stdin.txt") == "the brief" and done.place.named == ["ses_1"]
     options = config(done)["provider"]["openai"]["options"]
     assert options == {"baseURL": f"{done.place.gateway}/opencode", "apiKey": OUTSIDE}
-    assert "the-key" not in done.file("env.txt")
+    assert "the-key-of-a-test" not in done.file("env.txt")
     argv = done.file("argv.txt").split("\n")
     assert argv[argv.index("--variant") + 1] == "high" and argv[argv.index("--model") + 1] == "openai/gpt-5"
 
@@ -148,9 +148,9 @@ def test_opencode_takes_an_endpoint_of_ones_own_and_only_the_key_that_is_named_f
 def test_opencode_writes_to_its_login_alone(office: Office, looks: str, tmp_path: Path) -> None:
     auth = tmp_path / "login" / "opencode" / "auth.json"
     auth.parent.mkdir(parents=True)
-    auth.write_text('{"openai": {"type": "oauth", "access": "a-token", "refresh": "a-refresh-token", "expires": 1}}')
+    auth.write_text('{"openai": {"type": "oauth", "access": "an-access-token", "refresh": "a-refresh-token", "expires": 1}}')
     agent = OpenCode("openai/gpt-5", Entry(path=looks, login=str(tmp_path / "login")))
-    assert set(agent.secrets.values()) == {"a-token", "a-refresh-token"}
+    assert set(agent.secrets.values()) == {"an-access-token", "a-refresh-token"}
     assert set(agent.hosts) == {"chatgpt.com", "auth.openai.com", "api.openai.com"} and agent.routes == ()
     assert [tuple(pair) for pair in agent.shares] == [(str(tmp_path / "login"), str(tmp_path / "login"))]
     seen = environment(office.work(agent))
@@ -169,8 +169,8 @@ def test_opencode_needs_to_know_a_provider_and_a_model(office: Office, looks: st
 def test_what_looks_things_up_is_there_only_where_the_web_is(
     office: Office, looks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "the-key")
-    monkeypatch.setenv("GEMINI_API_KEY", "the-key")
+    monkeypatch.setenv("OPENAI_API_KEY", "the-key-of-a-test")
+    monkeypatch.setenv("GEMINI_API_KEY", "the-key-of-a-test")
     for web in (True, False):
         opencode, gemini = OpenCode("openai/gpt-5", Entry(path=looks)), Gemini(None, Entry(path=looks))
         places = office.lend(opencode), office.lend(gemini)

@@ -204,11 +204,12 @@ def holding(top: Any, secret: str) -> Iterator[str]:
 
 
 def listing(top: Path, without: Path) -> dict[str, tuple[int, int]]:
-    """Files below `top` but not in `without`, nor in the throw-away home beside it: their sizes and times."""
+    """Files below `top` but not in `without`, nor in the throw-away home beside it, nor our own of what the agent said:
+    their sizes and times."""
     found = {}
     for folder, inner, names in os.walk(top):
         inner[:] = [name for name in inner if Path(folder, name).resolve() not in (without, without.parent / "home")]
-        for name in names:
+        for name in (name for name in names if name != "transcript.jsonl"):
             status = os.lstat(os.path.join(folder, name))
             found[os.path.join(folder, name)] = (status.st_size, status.st_mtime_ns)
     return found
