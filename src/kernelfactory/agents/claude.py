@@ -78,7 +78,7 @@ class Claude:
         entry.only("claude", READS)
         self.name = entry.name or "claude"
         self.model = model or entry.model
-        self._entry = entry
+        self.entry = entry
         self._program = finding.find("claude", entry.path, NATIVE)
         self._key = None if entry.login else outfit.key(entry, KEYS)
         self.needs: Sequence[str] = self._program.needs if self._program is not None else ()
@@ -90,14 +90,14 @@ class Claude:
     def secrets(self) -> Mapping[str, str]:
         """Read anew each time: a login's tokens change."""
         found = {self._key.variable: self._key.value} if self._key is not None else {}
-        tokens = _tokens(self._entry.login) if self._entry.login else {}
-        handed = outfit.handed(self._entry, KEYS)
-        return {**found, **tokens, **{name: handed[name] for name in self._entry.secrets if name in handed}}
+        tokens = _tokens(self.entry.login) if self.entry.login else {}
+        handed = outfit.handed(self.entry, KEYS)
+        return {**found, **tokens, **{name: handed[name] for name in self.entry.secrets if name in handed}}
 
     def state(self) -> Readiness:
         login = self._key.variable if self._key is not None else None
-        if self._entry.login and _tokens(self._entry.login):
-            login = f"the login in {self._entry.login}"
+        if self.entry.login and _tokens(self.entry.login):
+            login = f"the login in {self.entry.login}"
         return KNOWN.state(self._program, login)
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
@@ -111,11 +111,11 @@ class Claude:
         return converse(workplace, make, brief, limits)
 
     def _env(self, workplace: Workplace) -> dict[str, str]:
-        env = {**QUIET, **outfit.handed(self._entry, KEYS)}
+        env = {**QUIET, **outfit.handed(self.entry, KEYS)}
         if self._key is not None:
             env |= {self._key.name: outfit.OUTSIDE, "ANTHROPIC_BASE_URL": f"{workplace.gateway}/anthropic"}
-        if self._entry.login:
-            env["CLAUDE_SECURESTORAGE_CONFIG_DIR"] = self._entry.login  # its sessions stay in the throw-away home
+        if self.entry.login:
+            env["CLAUDE_SECURESTORAGE_CONFIG_DIR"] = self.entry.login  # its sessions stay in the throw-away home
         return env
 
     def _command(self, workplace: Workplace, limits: Limits, session: str | None) -> list[str]:
@@ -125,12 +125,12 @@ class Claude:
             server = {"command": tool[0], "args": list(tool[1:])}
             command += ["--mcp-config", json.dumps({"mcpServers": {"kernelfactory": server}})]
         command += ["--model", self.model] if self.model else []
-        command += ["--effort", self._entry.effort] if self._entry.effort else []
+        command += ["--effort", self.entry.effort] if self.entry.effort else []
         if session is not None:
             command += ["--resume", session]  # its budget would count what the session had spent before
         elif limits.dollars is not None and limits.dollars > 0:
             command += ["--max-budget-usd", f"{limits.dollars:.6f}"]
-        return [*command, *self._entry.flags]
+        return [*command, *self.entry.flags]
 
 
 class Dialogue:

@@ -64,7 +64,7 @@ class Codex:
         self.name = entry.name or "codex"
         self.model = model or entry.model
         self.resumes = entry.login is None
-        self._entry = entry
+        self.entry = entry
         self._program = finding.find("codex", entry.path, NATIVE)
         self._key = None if entry.login else outfit.key(entry, KEYS)
         self.needs: Sequence[str] = self._program.needs if self._program is not None else ()
@@ -76,25 +76,25 @@ class Codex:
     def secrets(self) -> Mapping[str, str]:
         """Read anew each time: a login's tokens change."""
         found = {self._key.variable: self._key.value} if self._key is not None else {}
-        tokens = _tokens(self._entry.login) if self._entry.login else {}
-        handed = outfit.handed(self._entry, KEYS)
-        return {**found, **tokens, **{name: handed[name] for name in self._entry.secrets if name in handed}}
+        tokens = _tokens(self.entry.login) if self.entry.login else {}
+        handed = outfit.handed(self.entry, KEYS)
+        return {**found, **tokens, **{name: handed[name] for name in self.entry.secrets if name in handed}}
 
     def state(self) -> Readiness:
         login = self._key.variable if self._key is not None else None
-        if self._entry.login and _tokens(self._entry.login):
-            login = f"the login in {self._entry.login}"
+        if self.entry.login and _tokens(self.entry.login):
+            login = f"the login in {self.entry.login}"
         return KNOWN.state(self._program, login)
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         if self._program is None:
             raise AgentFailed("codex is not installed", trouble="config")
-        argv = (*self._program.argv, *COMMAND, *self._config(workplace), *self._entry.flags)
+        argv = (*self._program.argv, *COMMAND, *self._config(workplace), *self.entry.flags)
         env = self._env(workplace)
         for folder in (".codex", "tmp"):
             workplace.put(f"{folder}/.keep", b"")  # it makes neither itself
         asked: dict[str, Any] = {"cwd": workplace.folder, "model": self.model, **FREE}
-        if self._entry.login:
+        if self.entry.login:
             asked["ephemeral"] = True
 
         def make(prompt: str, session: str | None) -> Dialogue:
@@ -105,12 +105,12 @@ class Codex:
     def _env(self, workplace: Workplace) -> dict[str, str]:
         home = f"{workplace.home}/.codex"
         return {
-            "CODEX_HOME": self._entry.login or home,
+            "CODEX_HOME": self.entry.login or home,
             "CODEX_SQLITE_HOME": home,
             "TMPDIR": f"{workplace.home}/tmp",  # it puts no helpers into a home below the temporary folder
             "TZ": "UTC",  # it tells times without a zone
             **({INSIDE: outfit.OUTSIDE} if self._key is not None else {}),
-            **outfit.handed(self._entry, KEYS),
+            **outfit.handed(self.entry, KEYS),
         }
 
     def _config(self, workplace: Workplace) -> list[str]:
@@ -118,8 +118,8 @@ class Codex:
         set_: dict[str, object] = {}
         if not workplace.web:
             set_["web_search"] = "disabled"  # done at the service, which no cage can see
-        if self._entry.effort:
-            set_["model_reasoning_effort"] = self._entry.effort
+        if self.entry.effort:
+            set_["model_reasoning_effort"] = self.entry.effort
         if self._key is not None:
             set_ |= {"model_provider": "kf"} | {
                 f"model_providers.kf.{key}": value for key, value in _provider(workplace).items()
