@@ -76,6 +76,7 @@ class Nights:
             assert tokens >= {6250, 12500, 18750, 25000}, "told after each request"
             assert len(done.place.named) == 1 and done.place.named[0].count("-") == 4
             assert done.left == [] and done.place.said == []
+            assert "Done: the program is edited" in str(done.place.lines), "its transcript is kept"
             self.no_key(done, stub)
             self.tools(stub.wait()[0].body)
 

@@ -29,10 +29,12 @@ class TestCodex(Nights):
         assert "exec_command" in offered and "web_search" not in offered
 
     def test_a_key_that_got_in_is_found(self, office: Office) -> None:
-        with self.stub([Turn("looks", ["env > env.txt"]), Turn("Done.")]) as stub:
+        with self.stub([Turn("looks", ["env | tee env.txt"]), Turn("Done.")]) as stub:
             done = office.work(self.agent(stub, env={"LEAKED": self.key}))
             with pytest.raises(AssertionError):
                 self.no_key(done, stub)
+            told = "\n".join(done.place.lines)
+            assert self.key not in told and f"LEAKED=[redacted:{self.variable}]" in told
 
     def test_a_session_is_gone_on_with_later_and_pays_for_itself_alone(self, office: Office) -> None:
         with self.stub([Turn("edits", [EDIT]), Turn("Done.")], Fault("usage-key", turn=1, times=1)) as stub:
