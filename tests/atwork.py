@@ -74,12 +74,12 @@ class Lent:
         self._place, self._lent, self.desk = place, lent, desk
         self._transcript = transcript
         self.mark = uuid.uuid4().hex
-        self.folder, self.cage, self.home, self.gateway = place.folder, place.cage, place.home, place.gateway
-        self.assignment, self.web, self.resumes = place.assignment, place.web, place.resumes
-        self.measure, self.put, self.transcribe = place.measure, place.put, place.transcribe
-        self.spent, self.say, self.session = place.spent, place.say, place.session
+        self.folder, self.resumes = place.folder, place.resumes
         self.spends, self.said, self.named = desk.spends, desk.said, desk.named
         self.stop = place._stopped
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._place, name)
 
     def run(
         self,

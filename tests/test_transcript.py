@@ -750,6 +750,7 @@ def test_acp_costs() -> None:
         ("You've hit your 5-hour limit · resets 1:36am (UTC)", "usage_limit"),
         ("You’ve hit your usage limit. Try again later.", "usage_limit"),
         ("You've reached your weekly limit", "usage_limit"),
+        ("You have reached your specified API usage limits. You will regain access on 2026-12-01.", "usage_limit"),
         ("You're out of usage credits", "usage_limit"),
         ("You're out of extra usage · resets 3pm", "usage_limit"),
         ("Your org is out of usage · ask an admin", "usage_limit"),
@@ -785,6 +786,7 @@ def test_troubles(said: str, trouble: str | None) -> None:
 @pytest.mark.parametrize(
     "said, reset",
     [
+        ("You will regain access on 2026-12-01 at 00:30 UTC.", Reset(epoch=1796085000)),
         ("reached|1795401340", Reset(epoch=1795401340)),
         ('{"resets_at": 1795401340}', Reset(epoch=1795401340)),
         ('"next":1795401829171}', Reset(epoch=1795401829)),

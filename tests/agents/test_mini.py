@@ -131,6 +131,7 @@ ASK = ("openai", "anthropic")
         ("openai", "usage", "usage_limit"),
         ("anthropic", "usage", "usage_limit"),
         ("anthropic", "weekly", "usage_limit"),
+        ("anthropic", "usage-key", "usage_limit"),
         ("anthropic", "cut", "network"),
         ("anthropic", "overload-stream", "overloaded"),
         ("anthropic", "context", "context"),

@@ -148,7 +148,9 @@ def test_opencode_takes_an_endpoint_of_ones_own_and_only_the_key_that_is_named_f
 def test_opencode_writes_to_its_login_alone(office: Office, looks: str, tmp_path: Path) -> None:
     auth = tmp_path / "login" / "opencode" / "auth.json"
     auth.parent.mkdir(parents=True)
-    auth.write_text('{"openai": {"type": "oauth", "access": "an-access-token", "refresh": "a-refresh-token", "expires": 1}}')
+    auth.write_text(
+        '{"openai": {"type": "oauth", "access": "an-access-token", "refresh": "a-refresh-token", "expires": 1}}'
+    )
     agent = OpenCode("openai/gpt-5", Entry(path=looks, login=str(tmp_path / "login")))
     assert set(agent.secrets.values()) == {"an-access-token", "a-refresh-token"}
     assert set(agent.hosts) == {"chatgpt.com", "auth.openai.com", "api.openai.com"} and agent.routes == ()

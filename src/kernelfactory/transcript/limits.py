@@ -16,7 +16,7 @@ _TROUBLES: tuple[tuple[Trouble, str], ...] = (
     ("rate_limit", r"not your usage limit|ai\.google\.dev/gemini-api/docs/rate-limits"),
     (
         "usage_limit",
-        r"\byou've (?:hit|reached) your\b(?! (?:maximum|max)\b)|\byou're out of (?:usage credits|extra usage)"
+        r"\byou(?:'ve| have) (?:hit|reached) your\b(?! (?:maximum|max)\b)|\byou're out of (?:usage credits|extra usage)"
         r"|\byour org(?:ani[sz]ation)? is out of usage|\byour seat type doesn't include"
         r"|\busage allocation has been disabled"
         r"|\bgroup's usage limit is set to|\brequires usage credits|\busage limit (?:has been )?reached"
@@ -94,7 +94,7 @@ _AFTER = re.compile(
 _EPOCH = re.compile(r"(?:\||resets?[_ ]?(?:at)?\W{1,6}|\bnext\W{1,4})(\d{10})(\d{3})?\b", re.IGNORECASE)
 _SECONDS = re.compile(r"(?:resets?_in_seconds|retry[-_]after)\W{1,6}(\d{1,9})\b", re.IGNORECASE)
 _STAMP = re.compile(
-    r"\b(20\d\d)-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?(?:[ ]?(Z|UTC|GMT|[+-]\d\d:?\d\d))?",
+    r"\b(20\d\d)-(\d\d)-(\d\d)(?:[T ]| at )(\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?(?:[ ]?(Z|UTC|GMT|[+-]\d\d:?\d\d))?",
     re.IGNORECASE,
 )
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]

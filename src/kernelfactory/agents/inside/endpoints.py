@@ -101,7 +101,7 @@ class OpenAI:
         calls = [_called(call) for call in loose.items(message, "tool_calls")]
         kept: Message = {key: message[key] for key in ("content", "tool_calls") if key in message}
         return Reply(
-            message={"role": "assistant", "content": None, **kept},
+            message={"role": "assistant", "content": "", **kept},
             text=loose.text(message, "content", cap=loose.TEXT),
             reasoning=loose.text(message, "reasoning_content", cap=loose.TEXT),
             calls=calls,
