@@ -11,7 +11,19 @@ import pytest
 import kernelfactory
 from kernelfactory.model import AgentFailed, BadInput, Metric, Rejected, Usage, UsageLimit
 
-ROOMS = ("model", "population", "policy", "budget", "brief", "suspicion", "timing", "transcript", "signs", "rota", "redact")
+ROOMS = (
+    "model",
+    "population",
+    "policy",
+    "budget",
+    "brief",
+    "suspicion",
+    "timing",
+    "transcript",
+    "signs",
+    "rota",
+    "redact",
+)
 WORLD = re.compile(
     r"(sqlite3|subprocess|socket|threading|asyncio|time|datetime|os|io|tempfile|pathlib|glob|shutil|logging|importlib|random"
     r"|secrets|uuid|ctypes)(\.|$)"
@@ -32,7 +44,11 @@ def touches(source: str) -> list[str]:
             queue += node.orelse
             continue
         found += imports(node)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in ("open", "__import__", "eval", "exec", "input", "print"):
+        if (
+            isinstance(node, ast.Name)
+            and isinstance(node.ctx, ast.Load)
+            and node.id in ("open", "__import__", "eval", "exec", "input", "print")
+        ):
             found.append(node.id)
         queue += ast.iter_child_nodes(node)
     return found

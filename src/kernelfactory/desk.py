@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kernelfactory.agents import Standing
 from kernelfactory.factory import Desk
 from kernelfactory.journal import Journal
-from kernelfactory.model import Assignment, BadInput, BadIntake, End, Files, Incident, Refused, Usage
+from kernelfactory.model import Assignment, BadInput, BadIntake, End, Files, Goal, Incident, Refused, Usage
 from kernelfactory.pipes import Stop, Talk
 from kernelfactory.process import Finished, Options
 from kernelfactory.quarantine import DONE, Word
@@ -36,12 +37,14 @@ Refuse = Callable[[int | None, str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On what terms a workspace is lent: what is `editable`; `late`, its end when its time is over; `web`, may its
-    agent look things up; `resumes`, the session that goes on; `mask`, its secrets; `journal`, its transcript."""
+    """On what terms a workspace is lent: what is `editable`; `late`, its end when its time is over; the `goal` of the
+    score; `web`, may its agent look things up; `resumes`, the session that goes on; `mask`, its secrets; `journal`, its
+    transcript."""
 
     editable: tuple[str, ...]
     journal: Journal
     late: End = "timeout"
+    goal: Goal = "min"
     web: bool = False
     resumes: str | None = None
     mask: Mask = NO_SECRETS
@@ -128,7 +131,7 @@ class Place:
         if not quick:
             self.measurements = answer["measurement"]
             self.best_here = answer["best_here"]
-        return answer
+        return {**answer, "seconds_left": max(0, round(self._until - time.monotonic()))}
 
     def put(self, name: str, data: bytes) -> None:
         self._workspace.put(name, data)
@@ -146,6 +149,10 @@ class Place:
 
     def say(self, kind: Incident, text: str) -> None:
         self._desk.say(self.assignment.token, kind, self._terms.mask.text(text))
+
+    def standing(self) -> Standing:
+        handed = self._handed is not None or self.abandoned
+        return Standing(self.measurements, self.best_here, self._terms.goal, handed)
 
     def session(self, session: str) -> None:
         self.known_session = self._terms.mask.text(session)

@@ -186,7 +186,8 @@ def work(agent: Agent, workplace: Lent) -> Worked:
         workplace.limited = limit.until or 0.0
         return Worked(workplace.end or "limit", limit.usage, str(limit), "usage_limit", limit.until)
     except AgentFailed as failure:
-        return Worked(workplace.end or "failed", failure.usage, str(failure), failure.trouble)
+        end: End = "budget" if failure.trouble == "budget" else "failed"
+        return Worked(workplace.end or end, failure.usage, str(failure), failure.trouble)
     except KernelFactoryError as fault:  # of a verb: what it cost is not known
         seconds, dollars = time.monotonic() - began, None if agent.costs_money else 0.0
         return Worked(workplace.end or "failed", Usage(seconds, dollars=dollars), str(fault), "error")

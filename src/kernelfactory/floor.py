@@ -191,6 +191,7 @@ class Floor:
             editable=self._rooms.problem.editable,
             journal=self.factory.journal(assignment.attempt, mask),
             late="budget" if assignment.limits.seconds < self._plan.attempt_seconds else "timeout",
+            goal=self._metric.goal,
             web=self._rooms.problem.web,
             resumes=resumes,
             mask=mask,

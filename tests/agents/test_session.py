@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kernelfactory.agents import session
-from kernelfactory.agents.session import Standing, Time, converse
+from kernelfactory.agents import Standing, session
+from kernelfactory.agents.session import Time, converse
 from kernelfactory.agents.tally import Tally
 from kernelfactory.model import AgentFailed, Assignment, Limits, Tokens, Usage, UsageLimit
 from kernelfactory.pipes import Talk

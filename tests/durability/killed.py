@@ -28,6 +28,8 @@ def window(name: str) -> None:
 
 plan = Plan((spec,), Caps(attempts=int(attempts)), unprotected=True, scratch=Path(scratch))
 here = jail.Unprotected() if uncaged else None
-ending = workers.run(Path(folder), plan, on_message=lambda text: print(text, flush=True), world=workers.World(window=window, jail=here))
+ending = workers.run(
+    Path(folder), plan, on_message=lambda text: print(text, flush=True), world=workers.World(window=window, jail=here)
+)
 print(ending.state, flush=True)
 sys.exit(ending.exit_code)

@@ -68,6 +68,7 @@ def night(base: Path, **changed: Any) -> Morning:
         done = subprocess.run(
             [sys.executable, str(WORLD), str(base), str(base / "plan.json")],
             capture_output=True,
+            check=False,
             text=True,
             timeout=400,
         )
@@ -115,7 +116,7 @@ def waits(morning: Morning, name: str, at: float) -> bool:
 
 def late(morning: Morning) -> list[tuple[str, float, float]]:
     """Agents that began again before their reset, or whose own slot was given to another one more than a minute after
-    it: (agent, reset, when). A slot that was given away finishes what it has begun; that no slot waits is for `idle`."""
+    it: (agent, reset, when). A slot that was given away finishes what it has begun; `idle` sees that none waits."""
     found = []
     known = json.loads((morning.folder.parent / "world.json").read_text())["accounts"]
     for name, said, reset in [(name, *limit) for name, account in known.items() for limit in account["limits"]]:

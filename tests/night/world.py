@@ -1,5 +1,5 @@
-"""One night of two agents, on a fake clock: accounts with windows of five hours, crashes, hangs, logouts, outages, and a
-reboot. Run as `python world.py FOLDER PLAN.json`; what the world knows lies in FOLDER/world.json, whatever dies."""
+"""One night of two agents, on a fake clock: accounts with windows of five hours, crashes, hangs, logouts, outages,
+and a reboot. Run as `python world.py FOLDER PLAN.json`; what the world knows lies in FOLDER/world.json."""
 
 from __future__ import annotations
 

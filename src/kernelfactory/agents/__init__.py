@@ -11,13 +11,24 @@ from typing import Any, NamedTuple, Protocol
 
 from kernelfactory.agents.config import Entry
 from kernelfactory.gateway import Route
-from kernelfactory.model import Assignment, BadInput, Incident, Limits, Usage
+from kernelfactory.model import Assignment, BadInput, Goal, Incident, Limits, Usage
 from kernelfactory.pipes import Talk
 from kernelfactory.process import Finished
 from kernelfactory.view import Pair
 
 GROUP = "kernelfactory.agents"
 _SPEC = re.compile(r"(?P<name>[A-Za-z][\w-]*)(?:@(?P<model>.+?))?(?::(?P<slots>\d{1,9}))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the attempt stands with the judge: its measurements, the best of them (None: no valid one), which way is
+    better, and whether it was handed in."""
+
+    measured: int = 0
+    best: float | None = None
+    goal: Goal = "min"
+    handed: bool = False
 
 
 class Workplace(Protocol):
@@ -72,6 +83,10 @@ class Workplace(Protocol):
 
     def say(self, kind: Incident, text: str) -> None:
         """Put on record what was done about the agent, and why."""
+        ...
+
+    def standing(self) -> Standing:
+        """How it stands with the judge now."""
         ...
 
     def session(self, session: str) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 from kernelfactory import signs
 from kernelfactory.agents import Workplace, resets
 from kernelfactory.agents.tally import WORK, Tally
-from kernelfactory.model import AgentFailed, Goal, Limits, Trouble, Usage, UsageLimit
+from kernelfactory.model import AgentFailed, Limits, Trouble, Usage, UsageLimit
 from kernelfactory.process import Finished
 from kernelfactory.transcript import Event
 
@@ -97,17 +97,6 @@ class Time:
 CLOCKS = Time()
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How the attempt stands with the judge: its measurements, the best of them (None: no valid one), which way is
-    better, and whether it was handed in."""
-
-    measured: int = 0
-    best: float | None = None
-    goal: Goal = "min"
-    handed: bool = False
-
-
 def converse(workplace: Workplace, make: Make, brief: str, limits: Limits, clocks: Time = CLOCKS) -> Usage:
     """Have an agent work on `brief` in `workplace`: `make(brief, workplace.resumes)` first, then, as often as `limits`
     allows, the same process or a new one on the same session with a word to go on. Raises as `Agent.work` does:
@@ -170,7 +159,7 @@ class _Whole:
 
     def nudge(self) -> str | None:
         """The word that sends it on after a turn that ended well; None: it may end."""
-        standing = _standing(self.workplace)
+        standing = self.workplace.standing()
         turn = signs.Turn(
             elapsed=self.elapsed,
             seconds=self.limits.seconds,
@@ -204,11 +193,6 @@ class _Whole:
     def sent_on(self, why: str) -> None:
         self.nudged += 1
         self.workplace.say("nudge", why)
-
-
-def _standing(workplace: Workplace) -> Standing:
-    found: Standing = workplace.standing() if hasattr(workplace, "standing") else Standing()
-    return found
 
 
 @cache

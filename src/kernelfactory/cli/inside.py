@@ -93,7 +93,13 @@ def _verdict_lines(answer: dict[str, Any]) -> list[str]:
     instruments = [
         f"  {one_line(str(key))}: {_shown(value)}" for key, value in (answer.get("instruments") or {}).items()
     ]
-    return [first, "  " + ", ".join(compared), *instruments]
+    return [first, "  " + ", ".join([*compared, *_left(answer)]), *instruments]
+
+
+def _left(answer: dict[str, Any]) -> list[str]:
+    """How much time the attempt still has, where that is said."""
+    left = answer.get("seconds_left")
+    return [f"{left / 60:.0f} min left" if left >= 120 else f"{left:.0f} s left"] if isinstance(left, int) else []
 
 
 def _shown(value: object) -> str:
