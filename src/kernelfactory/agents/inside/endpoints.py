@@ -13,8 +13,8 @@ Message = dict[str, Any]
 LONG = 120.0
 """Seconds to wait from which on it is no matter of going slower."""
 
-SILENCE = 300.0
-"""Seconds in which a server must say something, and for all of an answer that comes whole."""
+SILENCE, WHOLE = 300.0, 3600.0
+"""Seconds in which a server must say something, and for an answer that comes whole, where whoever watches is sooner."""
 
 TOOL = "bash"
 WHAT = "Run a command with bash; answers what it prints and its exit code. Nothing that it started goes on afterwards."
@@ -82,7 +82,7 @@ class OpenAI:
             api_key="none",  # the door adds the real one
             base_url=how.base,
             max_retries=0,
-            timeout=2 * SILENCE,
+            timeout=openai.Timeout(WHOLE, connect=30.0),
             http_client=openai.DefaultHttpxClient(trust_env=False),
         )
 
