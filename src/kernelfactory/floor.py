@@ -3,29 +3,27 @@ parents, to judge, and to write the record: all that goes through the factory.""
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from kernelfactory import budget, recovery, workspace
 from kernelfactory.agents import Agent
 from kernelfactory.assay import Rooms
-from kernelfactory.desk import SOCKET, Decide, Lender, Place, Terms, control_door
+from kernelfactory.desk import Place
 from kernelfactory.factory import Factory, Handed, NoMore, Worker, attempt
 from kernelfactory.files import free_bytes
+from kernelfactory.hearing import Signals, control
+from kernelfactory.lending import Loans
 from kernelfactory.model import Assignment, BadInput, KernelFactoryError, Limits, LostClaim, Metric
-from kernelfactory.process import end_within
+from kernelfactory.opening import old_caps, opened
 from kernelfactory.progress import Ending, IslandView, Plan, Progress, SlotView
-from kernelfactory.record import Crew, Reader, Start
-from kernelfactory.redact import Mask
 from kernelfactory.rota import Wait
-from kernelfactory.shifts import KEEP_SECONDS, Shift, Shifts, spec
+from kernelfactory.shifts import Shift, Shifts, spec
 
 TICK = 0.25
 """Seconds between two looks at the clock, the caps and the target."""
@@ -41,9 +39,6 @@ SILENCE = 600.0
 
 REST = 60.0
 """Seconds after which a slot that has no agent asks again, at the latest."""
-
-GATE = "KF_GATEWAY"
-"""What the token of a gateway's door is called where it is masked."""
 
 ROOM = 5.0
 """Seconds after which a slot asks again whether running attempts have given back what they held."""
@@ -85,7 +80,7 @@ class Floor:
             if said := budget.needs_cap(agent.name, agent.costs_money, caps, agent.counts_tokens):
                 raise BadInput(said)
         self._started = time.monotonic()
-        run = rooms.record.start_run(_start(rooms, plan, crew, caps), rooms.clock())
+        run = rooms.record.start_run(opened(rooms, plan, crew, caps), rooms.clock())
         self.factory = Factory(rooms, run, caps)
         if caps.seconds is not None:  # what earlier runs took counts; the time between them does not
             self.factory.deadline = rooms.clock() + caps.seconds - rooms.record.hours(rooms.clock()) * 3600.0
@@ -93,7 +88,7 @@ class Floor:
         self.slots = [Slot(number, key, agent) for number, (key, agent) in enumerate(seats)]
         self._shifts = Shifts(rooms, run, dict(seats), plan.switching)
         self._shifts.listen(self.message)
-        self._lender = Lender(self.factory, self.factory.refuse)
+        self._loans = Loans(self.factory, plan, ground, self.message)
         self._ground = ground
         self._end: End | None = None
         self._fault: Exception | None = None
@@ -169,77 +164,19 @@ class Floor:
             name=f"slot {slot.number}",
             agent=agent.name,
             model=agent.model,
-            cage=self._cage(agent),
+            cage=self._loans.cage(agent),
             limits=limits,
             continues=shift.kept.attempt if shift.kept is not None else None,
         )
-
-    def _cage(self, agent: Agent) -> str:
-        """What attempts of `agent` are recorded with."""
-        if agent.in_process:
-            return "in-process"
-        return self._ground.jail.name if self._ground.jail.holds else "none"
 
     @contextmanager
     def _lent(self, slot: Slot, shift: Shift, assignment: Assignment) -> Iterator[Place]:
         slot.attempt, slot.island = assignment.attempt, assignment.island
         self._shifts.switched(slot.own, shift, assignment.attempt)
-        folder, resumes = self._folder(slot, shift, assignment)
-        door = {GATE: folder.reach.token} if folder.reach is not None and folder.reach.token else {}
-        mask = Mask({**shift.agent.secrets, **door})
-        terms = Terms(
-            editable=self._rooms.problem.editable,
-            journal=self.factory.journal(assignment.attempt, mask),
-            late="budget" if assignment.limits.seconds < self._plan.attempt_seconds else "timeout",
-            goal=self._metric.goal,
-            web=self._rooms.problem.web,
-            resumes=resumes,
-            mask=mask,
-        )
-        with self._lender.lent(assignment, folder, terms) as place:
-            self._rooms.record.lent(assignment.attempt, workspace=place.folder)
-            if resumes is not None and shift.kept is not None:
-                place.say("resumed", f"goes on with the session of attempt {shift.kept.attempt}")
+        with self._loans.lent(slot.number, shift, assignment) as place:
             if self._end is not None and self._end.now:
                 place.stop("interrupted")
-            try:
-                yield place
-            finally:
-                self.factory.keep(assignment.attempt, "agent.log", mask.data(bytes(place.output)))
-                self.factory.written(assignment.attempt, terms.journal)
-                self._keep(shift.agent, place, folder)
-
-    def _folder(self, slot: Slot, shift: Shift, assignment: Assignment) -> tuple[workspace.Workspace, str | None]:
-        """The workspace of an attempt, and the session that goes on in it."""
-        agent, web, number = shift.agent, self._rooms.problem.web, assignment.attempt
-        outfit = workspace.Outfit(
-            show=agent.needs,
-            share=agent.shares,
-            routes=agent.routes,
-            hosts=("*",) if web and (agent.routes or agent.hosts) else agent.hosts,
-            refused=lambda text: self.factory.refuse(number, "network", text),
-            check=partial(self._may_ask, number),
-        )
-        if shift.kept is not None and shift.folder is not None:
-            try:
-                return workspace.lend(
-                    assignment, self._ground, slot=slot.number, outfit=outfit, again=shift.folder
-                ), shift.kept.session
-            except BadInput as gone:
-                self.message(f"attempt {number}: {gone}; a new session goes on from attempt {shift.kept.attempt}")
-        return workspace.lend(assignment, self._ground, slot=slot.number, outfit=outfit), None
-
-    def _may_ask(self, attempt: int) -> str | None:
-        """Why an attempt may ask its model nothing more."""
-        place = self._lender.places.get(attempt)
-        return "this attempt has reached a cap: hand in what you have" if place and place.end == "budget" else None
-
-    def _keep(self, agent: Agent, place: Place, folder: workspace.Workspace) -> None:
-        """Keep what a session needs to go on, where a usage limit cut it short."""
-        if place.limited is not None and agent.resumes and place.known_session:
-            until = max(place.limited, self._rooms.clock()) + KEEP_SECONDS
-            folder.keep(until)
-            self._rooms.record.keep(place.assignment.attempt, until)
+            yield place
 
     def _full(self, full: NoMore, slot: Slot) -> None:
         """A cap: the end, unless running attempts may still give back what they hold, or it is one agent's alone."""
@@ -285,7 +222,7 @@ class Floor:
             self._end = replace(first, now=first.now or why.now)
             self._changed.notify_all()
         if why.now:
-            for place in list(self._lender.places.values()):
+            for place in list(self._loans.places.values()):
                 place.stop("budget" if why.state == "finished" or why.exit_code == 3 else "interrupted")
 
     def _interrupted(self) -> None:
@@ -308,11 +245,7 @@ class Floor:
             self._signals = signals
             try:
                 self._follow(recovery.recover(self.factory))
-                for base in workspace.leftovers(
-                    self._ground.root, self._rooms.clock()
-                ):  # of this experiment, whose only run this is
-                    end_within(str(base))
-                    workspace.remove(base)
+                self._loans.sweep()
                 self._follow(recovery.under_this_ruler(self.factory))
                 self._watch()
                 if self._ended:
@@ -457,7 +390,7 @@ class Floor:
         return views
 
     def _view(self, slot: Slot) -> SlotView:
-        place = self._lender.places.get(slot.attempt or -1)
+        place = self._loans.places.get(slot.attempt or -1)
         return SlotView(
             slot=slot.number,
             agent=slot.agent.name,
@@ -469,80 +402,3 @@ class Floor:
             best_here=place.best_here if place else None,
             parent_score=place.assignment.parent_score if place else None,
         )
-
-
-def old_caps(record: Reader) -> budget.Caps:
-    """The caps of the last run, none before the first."""
-    runs = record.runs()
-    if not runs:
-        return budget.Caps()
-    last = runs[-1]
-    return budget.Caps(last.cap_attempts, last.cap_seconds, last.cap_dollars, last.cap_tokens)
-
-
-def _start(rooms: Rooms, plan: Plan, crew: Sequence[tuple[Agent, int]], caps: budget.Caps) -> Start:
-    return Start(
-        attempt_seconds=plan.attempt_seconds,
-        jail=rooms.judge.jail_name,
-        trust=rooms.judge.trust,
-        ruler_backend=rooms.judge.ruler.backend,
-        ruler_digest=rooms.judge.ruler.digest,
-        unprotected=plan.unprotected,
-        cap_attempts=caps.attempts,
-        cap_seconds=caps.seconds,
-        cap_dollars=caps.dollars,
-        cap_tokens=caps.tokens,
-        target=plan.target,
-        crew=tuple(_member(agent, slots) for agent, slots in crew),
-        cap_attempt_dollars=plan.attempt_dollars,
-        cap_attempt_tokens=plan.attempt_tokens,
-        nudges=plan.nudges,
-        switching=plan.switching,
-    )
-
-
-def _member(agent: Agent, slots: int) -> Crew:
-    entry = agent.entry
-    return Crew(
-        agent=agent.name,
-        model=agent.model,
-        slots=slots,
-        costs_money=agent.costs_money,
-        streams=agent.streams,
-        cap_dollars=entry.dollars,
-        cap_tokens=entry.tokens,
-        cap_attempt_dollars=entry.attempt_dollars,
-        cap_attempt_tokens=entry.attempt_tokens,
-    )
-
-
-class Signals:
-    """Counts SIGINT, SIGTERM and SIGHUP while it is open, in the main thread; elsewhere it counts none."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._old: dict[int, Any] = {}
-
-    def __enter__(self) -> Signals:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                self._old[number] = signal.signal(number, self._caught)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-
-    def _caught(self, *_: object) -> None:
-        self.count += 1
-
-
-@contextmanager
-def control(folder: Path, on_stop: Callable[[bool], None], on_word: Decide) -> Iterator[None]:
-    """The owner's door, open while the run lasts."""
-    door = control_door(folder, on_stop, on_word)
-    try:
-        yield
-    finally:
-        door.close()
-        (folder / SOCKET).unlink(missing_ok=True)

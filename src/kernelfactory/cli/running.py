@@ -216,7 +216,7 @@ def _unmake(folder: Path) -> None:
 def _costs(folder: Path, plan: Plan) -> list[str]:
     """What a resume may cost, under the caps that will hold."""
     from kernelfactory import budget
-    from kernelfactory.floor import old_caps
+    from kernelfactory.opening import old_caps
     from kernelfactory.record import Reader
 
     with Reader.open(folder) as reader:
@@ -289,7 +289,7 @@ def _more(reader: Reader) -> str:
     """What `kf resume` needs besides the folder: larger caps in place of those that are used up (with those that hold
     beside them, because caps that are given replace the old ones), and the leave to go on without a jail."""
     from kernelfactory.budget import Caps, exhausted
-    from kernelfactory.floor import old_caps
+    from kernelfactory.opening import old_caps
 
     caps, spend, runs = old_caps(reader), reader.spend(time.time()), reader.runs()
     each = {

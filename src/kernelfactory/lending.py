@@ -1,0 +1,108 @@
+"""How a slot's workspace is lent and taken back: its cage and its way out, its transcript, and what is kept of its
+session. Refuses to know when a run ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from kernelfactory import workspace
+from kernelfactory.agents import Agent
+from kernelfactory.desk import Lender, Place, Terms
+from kernelfactory.factory import Factory
+from kernelfactory.model import Assignment, BadInput
+from kernelfactory.process import end_within
+from kernelfactory.progress import Plan
+from kernelfactory.redact import Mask
+from kernelfactory.shifts import KEEP_SECONDS, Shift
+
+GATE = "KF_GATEWAY"
+"""What the token of a gateway's door is called where it is masked."""
+
+
+class Loans:
+    """Workspaces of one run, on its `ground`. `say` is told what a person should know."""
+
+    def __init__(self, factory: Factory, plan: Plan, ground: workspace.Ground, say: Callable[[str], None]) -> None:
+        self._factory, self._plan, self._ground, self._say = factory, plan, ground, say
+        self._rooms = factory.rooms
+        self._lender = Lender(factory, factory.refuse)
+        self.places = self._lender.places
+
+    def cage(self, agent: Agent) -> str:
+        """What attempts of `agent` are recorded with."""
+        if agent.in_process:
+            return "in-process"
+        return self._ground.jail.name if self._ground.jail.holds else "none"
+
+    @contextmanager
+    def lent(self, slot: int, shift: Shift, assignment: Assignment) -> Iterator[Place]:
+        """The place of an attempt, until the context ends."""
+        folder, resumes = self._folder(slot, shift, assignment)
+        door = {GATE: folder.reach.token} if folder.reach is not None and folder.reach.token else {}
+        mask = Mask({**shift.agent.secrets, **door})
+        problem = self._rooms.problem
+        terms = Terms(
+            editable=problem.editable,
+            journal=self._factory.journal(assignment.attempt, mask),
+            late="budget" if assignment.limits.seconds < self._plan.attempt_seconds else "timeout",
+            goal=problem.metric.goal,
+            web=problem.web,
+            resumes=resumes,
+            mask=mask,
+        )
+        with self._lender.lent(assignment, folder, terms) as place:
+            self._rooms.record.lent(assignment.attempt, workspace=place.folder)
+            if resumes is not None and shift.kept is not None:
+                place.say("resumed", f"goes on with the session of attempt {shift.kept.attempt}")
+            try:
+                yield place
+            finally:
+                self._factory.keep(assignment.attempt, "agent.log", mask.data(bytes(place.output)))
+                self._factory.written(assignment.attempt, terms.journal)
+                self._keep(shift.agent, place, folder)
+
+    def _folder(self, slot: int, shift: Shift, assignment: Assignment) -> tuple[workspace.Workspace, str | None]:
+        """The workspace of an attempt, and the session that goes on in it."""
+        agent, number = shift.agent, assignment.attempt
+        open_web = self._rooms.problem.web and (agent.routes or agent.hosts)
+        outfit = workspace.Outfit(
+            show=agent.needs,
+            share=agent.shares,
+            routes=agent.routes,
+            hosts=("*",) if open_web else agent.hosts,
+            refused=lambda text: self._factory.refuse(number, "network", text),
+            check=partial(self._may_ask, number),
+        )
+        if shift.kept is not None:
+            self._rooms.record.keep(shift.kept.attempt, None)  # it goes on once, or never
+            try:
+                if shift.folder is not None:
+                    again = workspace.lend(assignment, self._ground, slot=slot, outfit=outfit, again=shift.folder)
+                    return again, shift.kept.session
+            except BadInput as gone:
+                self._say(f"attempt {number}: {gone}; a new session goes on from attempt {shift.kept.attempt}")
+        return workspace.lend(assignment, self._ground, slot=slot, outfit=outfit), None
+
+    def _may_ask(self, attempt: int) -> str | None:
+        """Why an attempt may ask its model nothing more."""
+        place = self.places.get(attempt)
+        return "this attempt has reached a cap: hand in what you have" if place and place.end == "budget" else None
+
+    def _keep(self, agent: Agent, place: Place, folder: workspace.Workspace) -> None:
+        """Keep what a session needs to go on, where a usage limit cut it short."""
+        if place.limited is not None and agent.resumes and place.known_session:
+            until = max(place.limited, self._rooms.clock()) + KEEP_SECONDS
+            folder.keep(until)
+            self._rooms.record.keep(place.assignment.attempt, until)
+
+    def sweep(self) -> None:
+        """Remove what dead runs of this experiment left, and kept sessions whose time is over."""
+        now = self._rooms.clock()
+        for base in workspace.leftovers(self._ground.root, now):
+            end_within(str(base))
+            workspace.remove(base)
+        for attempt, until in self._rooms.record.homes().items():
+            if until <= now:
+                self._rooms.record.keep(attempt, None)
