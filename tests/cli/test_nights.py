@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from kernelfactory.agents.prices import LIST
 from kernelfactory.cli import nights, telling
 from kernelfactory.model import Choice, Tokens, Usage, Work
 from kernelfactory.record import ClaimRow, Crew, Kept, Reader, Record, Start
@@ -132,15 +133,16 @@ def test_show_tells_the_bill_the_session_and_what_was_done(kf: Any, night: Path)
     assert "ended: limit" in out and "$0.50" in out
     bill = out[out.index("\nmodel ") :].split("\n")[1:4]
     assert [line.split() for line in bill] == [
-        ["model", "input", "output", "cache", "read", "cache", "written"],
-        ["ha[2Jiku", "7", "1", "0", "0"],
-        ["opus", "1,000", "50", "5,000", "200"],
+        ["model", "input", "output", "cache", "read", "cache", "written", "list", "price,", LIST.date],
+        ["ha[2Jiku", "7", "1", "0", "0", "price", "unknown"],
+        ["opus", "1,000", "50", "5,000", "200", "price", "unknown"],
     ]
     assert re.search(r" 4  claude  limit +out of extra usage resets 3am\n", out)
     assert "parked" not in out, "that was not in this attempt"
     assert "  continues attempt 4, whose session it went on with\n" in kf("show", "made", "5").stdout
     shown = json.loads(kf("show", "made", "4", "--json").stdout)
-    assert shown["bill"]["opus"] == {"input": 1000, "output": 50, "cache_read": 5000, "cache_write": 200}
+    tokens = {"input": 1000, "output": 50, "cache_read": 5000, "cache_write": 200}
+    assert shown["bill"]["opus"] == {**tokens, "list_dollars": None}, "a price that nobody knows is no price of 0"
     assert [(i["kind"], i["agent"]) for i in shown["incidents"]] == [("limit", "claude")]
     assert (shown["session"], shown["continues"], shown["transcript_digest"]) == ("7c7e6aa8", None, None)
     assert json.loads(kf("show", "made", "5", "--json").stdout)["continues"] == 4

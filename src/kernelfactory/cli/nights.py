@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from kernelfactory.cli.terminal import number, one_line, table
+from kernelfactory.cli.terminal import money, number, one_line, table
 
 if TYPE_CHECKING:
     from kernelfactory.model import Tokens
@@ -78,9 +78,16 @@ def counted(kinds: Mapping[str, int]) -> list[str]:
 
 
 def bill(models: Mapping[str, Tokens]) -> None:
-    """Tokens by model."""
+    """Tokens by model, and what they cost by list prices."""
+    from kernelfactory.agents.prices import LIST, dollars
+
     rows = [
-        [model, *(number(count) for count in (t.input, t.output, t.cache_read, t.cache_write))]
+        [
+            model,
+            *(number(count) for count in (t.input, t.output, t.cache_read, t.cache_write)),
+            money(dollars({model: t})),
+        ]
         for model, t in models.items()
     ]
-    table(("model", "input", "output", "cache read", "cache written"), rows, left=("model",))
+    priced = f"list price, {LIST.date}"
+    table(("model", "input", "output", "cache read", "cache written", priced), rows, left=("model",))

@@ -258,11 +258,16 @@ def _wanted(reader: Reader, attempt: int | None) -> int:
 def _attempt_json(reader: Reader, attempt: int) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from kernelfactory.agents.prices import dollars
     from kernelfactory.record.rows import attempt_json, iso
 
     row = reader.attempt(attempt)
     happened = [{**asdict(i), "at": iso(i.at)} for i in reader.incidents(attempt)]
-    more = {"bill": {model: asdict(tokens) for model, tokens in reader.billed(attempt).items()}, "incidents": happened}
+    bill = {
+        model: {**asdict(tokens), "list_dollars": dollars({model: tokens})}
+        for model, tokens in reader.billed(attempt).items()
+    }
+    more = {"bill": bill, "incidents": happened}
     return {**attempt_json(row, row.score, reader.flags(attempt)), **more}
 
 
