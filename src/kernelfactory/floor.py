@@ -56,12 +56,13 @@ class End:
 
 @dataclass(slots=True)
 class Slot:
-    """One slot: it lives attempts by the agent that it is for, `own` (a SPEC), or by another while that one waits.
-    `began`: monotonic seconds; `hopeless`: no agent will ever be free for it."""
+    """One slot: it lives attempts by the agent that it is for, `own` (a SPEC), or by another while that one waits; the
+    last was by `key`. `began`: monotonic seconds; `hopeless`: no agent will ever be free for it."""
 
     number: int
     own: str
     agent: Agent
+    key: str
     attempt: int | None = None
     island: int | None = None
     began: float = 0.0
@@ -85,7 +86,7 @@ class Floor:
         if caps.seconds is not None:  # what earlier runs took counts; the time between them does not
             self.factory.deadline = rooms.clock() + caps.seconds - rooms.record.hours(rooms.clock()) * 3600.0
         seats = [(spec(agent), agent) for agent, slots in crew for _ in range(slots)]
-        self.slots = [Slot(number, key, agent) for number, (key, agent) in enumerate(seats)]
+        self.slots = [Slot(number, key, agent, key) for number, (key, agent) in enumerate(seats)]
         self._shifts = Shifts(rooms, run, dict(seats), plan.switching)
         self._shifts.listen(self.message)
         self._loans = Loans(self.factory, plan, ground, self.message)
@@ -172,7 +173,9 @@ class Floor:
     @contextmanager
     def _lent(self, slot: Slot, shift: Shift, assignment: Assignment) -> Iterator[Place]:
         slot.attempt, slot.island = assignment.attempt, assignment.island
-        self._shifts.switched(slot.own, shift, assignment.attempt)
+        if shift.key not in (slot.own, slot.key):  # told once, not with each attempt
+            self._shifts.switched(slot.own, shift, assignment.attempt)
+        slot.key = shift.key
         with self._loans.lent(slot.number, shift, assignment) as place:
             if self._end is not None and self._end.now:
                 place.stop("interrupted")

@@ -39,9 +39,16 @@ class Shift:
         return Path(self.kept.workspace).parent if self.kept is not None and self.kept.workspace else None
 
 
+PROGRAMS = ("acp", "command", "scripted")
+"""Kinds of agents of which SPEC names the program itself, unless agents.toml does."""
+
+
 def _account(agent: Agent) -> str:
-    """Whose usage limit it works under: the models of one login wait together; commands have nothing in common."""
-    return agent.name if agent.resumes else spec(agent)
+    """Whose usage limit it works under: models that one name reaches at the same service wait together; programs have
+    nothing in common."""
+    if agent.entry.agent in PROGRAMS and agent.entry.path is None:
+        return spec(agent)
+    return " ".join((agent.name, *(route.upstream for route in agent.routes), *agent.hosts))
 
 
 def spec(agent: Agent) -> str:
@@ -58,7 +65,7 @@ class Shifts:
         self._busy = dict.fromkeys(crew, 0)
         self._taken: set[int] = set()
         self._capped: dict[str, str] = {}
-        self._held: dict[str, str] = {}
+        self._held: dict[str, tuple[float, str]] = {}
         self._told: Callable[[str], None] = lambda text: None
         self._standings = {_account(agent): Standing(agent.name) for agent in crew.values()}
         for name, (until, why) in rooms.record.parked().items():
@@ -82,18 +89,24 @@ class Shifts:
         """The agent that works next in a slot of `own`, marked as busy until `over`; or how long there is none."""
         now = self._rooms.clock()
         with self._lock:
-            crew = [key for key in self._crew if key not in self._capped and key not in self._held]
-            if not crew or not (self._switching or own in crew):
-                why = self._held.get(own) or self._capped.get(own) or next(iter(self._held.values()), "")
-                return Wait(now + HELD_SECONDS if self._held else None, why or next(iter(self._capped.values()), ""))
+            held = {key: why for key, (at, why) in self._held.items() if 0.0 <= now - at < HELD_SECONDS}
+            crew = [key for key in self._crew if key not in self._capped and key not in held]
             standings = {key: replace(self._standings[_account(agent)], name=key) for key, agent in self._crew.items()}
             picked = rota.pick(own, crew, standings, self._busy, now, self._switching)
             if isinstance(picked, Wait):
-                return picked
+                return self._waiting(own, picked, held, now)
             self._busy[picked] += 1
             self._open(picked, now)
             agent = self._crew[picked]
             return Shift(picked, agent, now, self._session(agent, now))
+
+    def _waiting(self, own: str, wait: Wait, held: Mapping[str, str], now: float) -> Wait:
+        """How long, with those at a cap of their own: what they may not have now they may have a moment later."""
+        mine = [key for key in self._crew if self._switching or key == own]
+        full = {key: held.get(key) or self._capped[key] for key in mine if key in held or key in self._capped}
+        until = [when for when in (wait.until, now + HELD_SECONDS if full.keys() & held.keys() else None) if when]
+        known = [wait.why] if len(full) < len(mine) else []
+        return Wait(min(until, default=None), "; ".join(dict.fromkeys([*full.values(), *known])))
 
     def back(self, shift: Shift) -> None:
         """Nothing came of the shift: it was never begun."""
@@ -104,9 +117,13 @@ class Shifts:
 
     def capped(self, agent: str, why: str, for_good: bool) -> None:
         """An agent's own cap is reached: it gets no more attempts, unless what runs may still give something back."""
+        now = self._rooms.clock()
         with self._lock:
-            keys = [key for key, member in self._crew.items() if member.name == agent]
-            (self._capped if for_good else self._held).update(dict.fromkeys(keys, why))
+            for key in [key for key, member in self._crew.items() if member.name == agent]:
+                if for_good:
+                    self._capped[key] = why
+                else:
+                    self._held[key] = now, why
 
     def over(self, shift: Shift, handed: Handed) -> None:
         """Take in how an attempt ended."""
@@ -133,9 +150,10 @@ class Shifts:
 
     def switched(self, own: str, shift: Shift, attempt: int) -> None:
         """Put on record that a slot works with another agent than its own."""
-        if own != shift.key:
-            why = self._standings[_account(self._crew[own])].why
-            self._note("switched", f"{shift.key} works in a slot of {own} ({why or 'not free'})", attempt, shift.key)
+        with self._lock:
+            _, full = self._held.get(own, (0.0, ""))
+            why = self._capped.get(own) or full or self._standings[_account(self._crew[own])].why
+        self._note("switched", f"{shift.key} works in a slot of {own} ({why or 'not free'})", attempt, shift.agent.name)
 
     def _open(self, key: str, now: float) -> None:
         """An attempt begins; the first one after a wait says so."""

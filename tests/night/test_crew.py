@@ -1,0 +1,168 @@
+"""Who works in which slot, on a fake clock: agents at caps of their own, at limits, without a login, with faults. Real
+floor, record, git and judge."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from clock import FakeClock
+
+from kernelfactory import jail, problem, workers
+from kernelfactory.agents import EMBEDDED, Readiness, Workplace
+from kernelfactory.agents.config import NOTHING, Entry
+from kernelfactory.budget import Caps
+from kernelfactory.experiment import Settings
+from kernelfactory.model import AgentFailed, Limits, Tokens, Usage, UsageLimit
+from kernelfactory.record import Attempt, Crew, Reader, Record, Start
+from kernelfactory.rota import Wait
+from kernelfactory.shifts import HELD_SECONDS, Shift, Shifts
+from kernelfactory.workers import Ending, Plan, World
+
+TINY = Path(__file__).parent.parent / "problems" / "tiny_number"
+START = 1_795_000_000.0
+
+Work = Callable[["Fake", Workplace, Limits], Usage]
+
+
+class Fake:
+    """An agent that does what it is made with."""
+
+    counts_tokens = in_process = streams = True
+    needs = shares = routes = hosts = ()
+    secrets: MappingProxyType[str, str] = MappingProxyType({})
+
+    def __init__(self, name: str, does: Work, entry: Entry = NOTHING, **more: Any) -> None:
+        self.name, self.does, self.entry = name, does, entry
+        self.model: str | None = more.get("model")
+        self.resumes: bool = more.get("resumes", True)
+        self.costs_money: bool = more.get("costs_money", True)
+        self.clock: FakeClock
+
+    def state(self) -> Readiness:
+        return EMBEDDED
+
+    def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
+        return self.does(self, workplace, limits)
+
+
+class House:
+    """One experiment, and its runs."""
+
+    def __init__(self, base: Path) -> None:
+        self.folder, self.scratch = base / "x", base / "scratch"
+        self.clock = FakeClock(START)
+        self.said: list[str] = []
+        workers.make(self.folder, problem.load(TINY), Settings(), unprotected=True, scratch=self.scratch)
+
+    def run(self, caps: Caps, *crew: tuple[Fake, int], **more: Any) -> Ending:
+        for agent, _ in crew:
+            agent.clock = self.clock
+        names = {
+            f"{agent.name}{'' if agent.model is None else number}": agent for number, (agent, _) in enumerate(crew)
+        }
+        specs = tuple(f"{name}:{slots}" for name, (_, slots) in zip(names, crew, strict=True))
+        plan = Plan(specs, caps, scratch=self.scratch, unprotected=True, **more)
+        world = World(self.clock, self.clock.wait, jail=jail.find(unprotected=True), agents=names)  # type: ignore[arg-type]
+        return workers.run(self.folder, plan, on_message=self.said.append, world=world)
+
+    def rows(self) -> list[Attempt]:
+        with Reader.open(self.folder) as reader:
+            return reader.attempts()
+
+    def incidents(self, kind: str) -> list[str]:
+        with Reader.open(self.folder) as reader:
+            return [told.text for told in reader.incidents() if told.kind == kind]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    yield House(tmp_path)
+
+
+def usage(dollars: float) -> Usage:
+    return Usage(1.0, 1000, dollars, {"a model": Tokens(input=1000)})
+
+
+def works(seconds: float, dollars: float = 0.1) -> Work:
+    def does(me: Fake, workplace: Workplace, limits: Limits) -> Usage:
+        workplace.session(workplace.resumes or f"session {workplace.assignment.attempt}")
+        me.clock.sleep(seconds)
+        Path(workplace.folder, "number.txt").write_text(str(900 - workplace.assignment.attempt))
+        workplace.measure()
+        workplace.spent(usage(dollars))
+        return usage(dollars)
+
+    return does
+
+
+def logged_out(me: Fake, workplace: Workplace, limits: Limits) -> Usage:
+    raise AgentFailed("Not logged in", trouble="auth")
+
+
+def used_up(me: Fake, workplace: Workplace, limits: Limits) -> Usage:
+    me.clock.sleep(3.0)
+    raise UsageLimit("used up", until=me.clock() + 3600.0)
+
+
+# ── caps of one agent ────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_an_agent_may_not_have_now_it_is_asked_for_again_a_moment_later(house: House) -> None:
+    """Its cap has room for one attempt at a time; nobody else can work: no slot may take that for the end, or wait for
+    the clock of another one."""
+    day = Fake("day", works(60.0), Entry(name="day", dollars=0.55))
+    ending = house.run(Caps(attempts=60), (day, 2), (Fake("out", logged_out), 2))
+    assert ending.exit_code == 3 and "the cap of $0.55 is reached ($0.60 spent)" in ending.why
+    assert "not logged in" in ending.why
+    mine = sorted(row.started_at for row in house.rows() if row.agent == "day")
+    assert len(mine) == 6
+    assert sum(at - mine[0] <= 70.0 for at in mine) == 5, "a slot waited longer than what was held"
+
+
+def test_what_is_held_is_not_held_for_ever_when_nothing_runs(house: House) -> None:
+    """The last attempt that ran may be over before its slot's neighbour takes note that there was no room beside it."""
+    clock, day = house.clock, Fake("day", works(60.0))
+    with Record.open(house.folder) as record:
+        run = record.start_run(Start(60.0, "none", "judged", "c", "x", crew=(Crew("day", None, 1, True),)), START)
+        shifts = Shifts(SimpleNamespace(record=record, clock=clock), run, {"day": day}, True)  # type: ignore[arg-type, dict-item]
+        shifts.capped("day", "no room", for_good=False)
+        waits = shifts.next("day")
+        assert isinstance(waits, Wait) and waits == (START + HELD_SECONDS, "no room")
+        clock.sleep(HELD_SECONDS)
+        assert isinstance(shifts.next("day"), Shift)
+        shifts.capped("day", "all is spent", for_good=True)
+        clock.sleep(HELD_SECONDS)
+        assert shifts.next("day") == Wait(None, "all is spent")
+
+
+# ── slots that are given away ────────────────────────────────────────────────────────────────────
+
+
+def test_that_a_slot_was_given_away_is_told_once_not_with_each_attempt(house: House) -> None:
+    quick = Fake("quick", works(8.0), costs_money=False)
+    house.run(Caps(attempts=40), (Fake("day", used_up), 2), (quick, 1))
+    assert len([row for row in house.rows() if row.agent == "quick" and row.worker != "slot 2"]) > 20
+    told = [text for text in house.said if "works in a slot of" in text]
+    assert told == ["quick works in a slot of day (at its usage limit)"] * 2 == house.incidents("switched")
+
+
+def test_programs_that_go_by_one_name_have_accounts_of_their_own(house: House) -> None:
+    """The models of one login wait together; two programs of `command` do not."""
+    kind = Entry(name="command", agent="command")
+    mine, other = (Fake("command", used_up, kind, model="./a"), Fake("command", works(60.0), kind, model="./b"))
+    house.run(Caps(attempts=9), (mine, 1), (other, 1), switching=False)
+    assert [row.model for row in house.rows()].count("./a") == 1
+    assert [row.model for row in house.rows()].count("./b") == 8
+    mine, other = (Fake("day", used_up, model="large"), Fake("day", works(60.0), model="small"))
+    house.run(Caps(attempts=12), (mine, 1), (other, 1), switching=False)
+    day = [row for row in house.rows() if row.agent == "day"]
+    soon = sorted(row.model or "" for row in day if row.started_at - day[0].started_at < 3600.0)
+    assert len(day) == 3 and soon == ["large", "small"], "it ran already; the next one waits for the window"
