@@ -156,7 +156,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An attempt that is not over, and what it has taken by now; `dollars` None: it has no known price."""
+    """An attempt that is not over, and what it has taken by now; `dollars` None: it has no known price. `told`: it is
+    handed in and being judged, so that is all."""
 
     attempt: int
     agent: str
@@ -164,6 +165,7 @@ class Running:
     dollars: float | None = 0.0
     tokens: int = 0
     streams: bool = False
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +207,10 @@ class Ledger:
         """What a running attempt may still take: the rest of a whole one, and never less than one request. All of it
         where what it has taken is not known before it ends."""
         whole = self.whole(running.agent)
-        if not running.costs_money or not running.streams:
-            return whole if running.costs_money else FREE
+        if not running.costs_money or running.told:
+            return FREE
+        if not running.streams:
+            return whole
         taken, dearest = self.taken(running), self.account(running.agent).spend.dearest(self.typical)
         return Amount(
             max(whole.dollars - taken.dollars, min(self.request.dollars, dearest.dollars)),
@@ -215,7 +219,7 @@ class Ledger:
 
     def settled(self, spend: Spend, running: Iterable[Running]) -> Spend:
         """`spend` with running attempts of unknown price charged by what they have taken, not as whole ones."""
-        unknown = [self.taken(one).dollars for one in running if one.dollars is None]
+        unknown = [self.taken(one).dollars for one in running if one.dollars is None and not one.told]
         return replace(spend, unpriced=max(0, spend.unpriced - len(unknown)), dollars=spend.dollars + sum(unknown))
 
 
@@ -224,8 +228,8 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """What `attempts` running attempts, `paying` of them by agents that cost money, may still take; `next`: what the
-    attempt that would start now may take."""
+    """What `attempts` running attempts, `paying` of them by agents that may still cost money, may take; `next`: what
+    the attempt that would start now may take."""
 
     attempts: int = 0
     paying: int = 0
@@ -241,7 +245,7 @@ def reserve(ledger: Ledger, agent: str | None = None, only: str | None = None) -
     """What running attempts hold (those of the agent `only`, or all); next comes one of `agent` (None: as dear a one as
     run now)."""
     running = [one for one in ledger.running if only in (None, one.agent)]
-    paying = [one for one in running if one.costs_money]
+    paying = [one for one in running if one.costs_money and not one.told]
     held = [ledger.held(one) for one in paying]
     coming = [ledger.whole(name) for name in ([agent] if agent is not None else [one.agent for one in paying])]
     return Reserved(
@@ -443,7 +447,7 @@ def estimate(
         warning = (
             f"the caps leave about {attempts} attempts: too few to be a search; {FEWEST} is the least that makes sense"
         )
-    return Estimate(attempts, dollars, tokens, n > 0, warning)
+    return Estimate(attempts, dollars, tokens, n > taken.unpriced, warning)
 
 
 def _fits(cap: float | None, spent: float, each: float) -> int | None:

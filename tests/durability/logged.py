@@ -5,24 +5,28 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from kernelfactory.agents import Workplace
+from kernelfactory.agents import EMBEDDED, Readiness, Workplace
+from kernelfactory.agents.config import Entry
 from kernelfactory.model import Limits, Usage
 
 TRIES = 3
 
 
 class Logged:
-    name = "logged"
-    costs_money = False
-    counts_tokens = True
-    network = False
-    in_process = True
-    needs = ()
+    costs_money = resumes = False
+    counts_tokens = in_process = streams = True
+    needs = shares = routes = hosts = ()
+    secrets: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, model: str | None) -> None:
-        self.model = model
+    def __init__(self, model: str | None, entry: Entry) -> None:
+        self.name, self.model, self.entry = "logged", model, entry
+
+    def state(self) -> Readiness:
+        return EMBEDDED
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         first, file = 900 - 10 * workplace.assignment.attempt % 700, Path(workplace.folder, "number.txt")
