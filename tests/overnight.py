@@ -1,0 +1,201 @@
+"""`kf` as somebody starts it in the evening: in a process of its own, with a home, agents.toml and keys of its own,
+real agents, and model servers that play a script. Refuses to look into its memory: what it left is all there is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from kernelfactory.record import Attempt, Happened, Reader
+from stubs import Anthropic, Fault, OpenAI, Request, Stub, Turn
+from stubs.serving import Answer
+
+TINY = str(Path(__file__).parent / "problems" / "tiny_number")
+SECONDS = 120.0
+"""How long anything may take here, on a busy machine."""
+
+TOML: Mapping[str, str] = {
+    "claude": '[claude]\nmodel = "claude-sonnet-4-5"\nupstream = "{url}"\nenv = {{ CLAUDE_CODE_MAX_RETRIES = "1" }}\n',
+    "codex": '[codex]\nmodel = "gpt-5.5"\nupstream = "{url}/v1"\n'
+    'flags = ["-c", "model_providers.kf.stream_max_retries=1", "-c", "model_providers.kf.request_max_retries=1"]\n',
+}
+KEYS = {"claude": "ANTHROPIC_API_KEY", "codex": "CODEX_API_KEY"}
+VALUES = {"claude": "sk-ant-night+watch/claude=0123456789", "codex": "sk-proj-night+watch/codex=9876543210"}
+"""Keys with characters that are spelt otherwise in a URL."""
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Evening:
+    """One person's machine below `base`: `kf(...)` runs it to its end, `start` in the background."""
+
+    def __init__(self, base: Path, keys: Mapping[str, str]) -> None:
+        self.base, self.folder, self.state = base, base / "x", base / "state"
+        self.config = base / "config" / "kernelfactory" / "agents.toml"
+        self.config.parent.mkdir(parents=True)
+        self.running: list[subprocess.Popen[bytes]] = []
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(base / "home"),
+            "LANG": "C.UTF-8",
+            "XDG_CONFIG_HOME": str(base / "config"),
+            "KF_STATE": str(self.state),
+            "KF_AGENTS": os.environ["KF_AGENTS"],
+            "PYTHONWARNINGS": "error",
+            **keys,
+        }
+
+    def agents(self, stubs: Mapping[str, Stub], more: Mapping[str, str] | None = None) -> None:
+        """Write agents.toml; `more`: further lines of a table."""
+        told = {name: TOML[name].format(url=stub.url) for name, stub in stubs.items()}
+        for name, lines in (more or {}).items():
+            told[name] = told.get(name, f"[{name}]\n") + lines
+        self.config.write_text("\n".join(told.values()))
+
+    def kf(self, *words: str) -> Done:
+        argv = [sys.executable, "-m", "kernelfactory", *words]
+        return subprocess.run(
+            argv, cwd=self.base, env=self.env, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+
+    def json(self, *words: str) -> Any:
+        done = self.kf(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def start(self, *words: str, argv: Sequence[str] = ("-m", "kernelfactory")) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, *argv, *words]
+        with (self.base / "output").open("w") as output:
+            child = subprocess.Popen(argv, cwd=self.base, env=self.env, stdout=output, stderr=subprocess.STDOUT)
+        self.running.append(child)
+        return child
+
+    def close(self) -> None:
+        for child in self.running:
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+
+    # ── what it left ──
+
+    @contextmanager
+    def record(self) -> Iterator[Reader]:
+        with Reader.open(self.folder) as reader:
+            yield reader
+
+    def attempts(self) -> list[Attempt]:
+        """Those that were begun, by number."""
+        with self.record() as reader:
+            return [row for row in reader.attempts() if row.attempt > 0]
+
+    def incidents(self, *kinds: str) -> list[Happened]:
+        with self.record() as reader:
+            return [found for found in reader.incidents() if not kinds or found.kind in kinds]
+
+    def said(self) -> str:
+        """All that the one in the background has printed."""
+        return (self.base / "output").read_text() if self.running else ""
+
+    def until(self, condition: Callable[[], Any], seconds: float = SECONDS) -> Any:
+        """Wait for something that a run does, and what it is."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with suppress(Exception if not (self.folder / "record.db").exists() else ()):
+                if found := condition():
+                    return found
+            gone = [child for child in self.running if child.poll() is not None]
+            assert time.monotonic() < deadline and (not gone or self.running[-1] not in gone), self.said()
+            time.sleep(0.1)
+
+    def workspaces(self) -> list[Path]:
+        """Bases that lie in the scratch folder."""
+        return sorted(self.state.glob("scratch/*/kf-*"))
+
+
+WORKSPACE = re.compile(r"kf-[0-9a-f]{24}")
+
+
+class Held(Stub):
+    """A model that answers the conversations of a workspace only when that is released."""
+
+    def __init__(self, play: Sequence[Turn], *faults: Fault, **said: Any) -> None:
+        super().__init__(play, *faults, **said)
+        self._free: set[str] = set()
+        self._all = False
+        self._changed = threading.Condition()
+
+    def release(self, workspace: str | None = None) -> None:
+        """Let one of them go on (None: all)."""
+        with self._changed:
+            self._free |= set(WORKSPACE.findall(workspace or ""))
+            self._all = self._all or workspace is None
+            self._changed.notify_all()
+
+    def __exit__(self, *error: Any) -> None:
+        self.release()
+        super().__exit__(*error)
+
+    def answer(self, request: Request) -> Answer:
+        mine = set(WORKSPACE.findall(json.dumps(request.body)))
+        with self._changed:
+            self._changed.wait_for(lambda: self._all or bool(mine & self._free), SECONDS)
+        return super().answer(request)
+
+
+class HeldAnthropic(Held, Anthropic):
+    """Claude's."""
+
+
+class HeldOpenAI(Held, OpenAI):
+    """Codex's."""
+
+
+KINDS: Mapping[str, type[Stub]] = {"claude": Anthropic, "codex": OpenAI}
+HELD: Mapping[str, type[Held]] = {"claude": HeldAnthropic, "codex": HeldOpenAI}
+
+
+def asked(stub: Stub) -> str:
+    """All that was said to a model."""
+    return "\n".join(json.dumps(request.body) for request in stub.log)
+
+
+# ── who is alive ──
+
+
+def living(space: str) -> list[int]:
+    """Processes of a PID namespace, by its number, that have not ended."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            state = Path(f"/proc/{name}/stat").read_bytes().rpartition(b") ")[2][:1]
+            if os.readlink(f"/proc/{name}/ns/pid") == space and state not in (b"Z", b"X"):
+                found.append(int(name))
+    return found
+
+
+def gone(space: str, seconds: float) -> bool:
+    """Is nobody of it alive, or in a while?"""
+    deadline = time.monotonic() + seconds
+    while living(space):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def end(space: str) -> None:
+    """What an injected fault let live."""
+    while left := living(space):
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
