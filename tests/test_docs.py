@@ -162,9 +162,23 @@ def test_public_names_are_documented() -> None:
     assert unnamed("\n".join(page.read_text("utf-8") for page in PAGES)) == []
 
 
+AGENTS_LOCK = ROOT / "requirements/agents.lock"
+
+
 def test_every_package_of_the_lock_is_hashed_and_has_no_address() -> None:
-    for lock in (ROOT / "requirements.lock", *ROOT.glob("requirements/*.lock")):
+    for lock in {ROOT / "requirements.lock", *ROOT.glob("requirements/*.lock")} - {AGENTS_LOCK}:
         assert addresses_and_bare(lock.read_text()) == []
+
+
+def test_every_agent_of_the_lock_is_hashed_and_has_no_address() -> None:
+    assert unpinned(AGENTS_LOCK.read_text()) == []
+
+
+def unpinned(lock: str) -> list[str]:
+    """Lines of an agents.lock that are not `name machine package@version digest place`."""
+    pinned = re.compile(r"[a-z]+ +\S+ +[@\w./-]+@\d[\w.-]* +sha512-[A-Za-z0-9+/=]{88} +[\w./@-]+")
+    lines = [line for line in lock.splitlines() if line.strip() and not line.startswith("#")]
+    return [line for line in lines if not pinned.fullmatch(line) or "://" in line]
 
 
 def addresses_and_bare(lock: str) -> list[str]:
@@ -199,3 +213,5 @@ def test_dead_links_stale_blocks_and_wrong_lines_are_found() -> None:
         "make nothing",
     ]
     assert addresses_and_bare("a==1 \\\n    --hash=sha256:00\nb==2\n") == ["b==2"]
+    whole = AGENTS_LOCK.read_text()
+    assert len(unpinned(whole.replace("sha512-", "sha1-"))) == len(unpinned(whole.replace("@", " "))) > 3
