@@ -322,6 +322,8 @@ def passed(ledger: Ledger, attempt: int) -> Stop | None:
 
 def _reached(ledger: Ledger, caps: Caps, spend: Spend, mine: Running, running: Sequence[Running]) -> Stop | None:
     """The cap on money or tokens that is reached, with what silent others hold."""
+    if caps.dollars is None and caps.tokens is None:
+        return None
     silent = [ledger.held(one) for one in running if one.attempt != mine.attempt and not one.streams]
     dollars, tokens = math.fsum(amount.dollars for amount in silent), sum(amount.tokens for amount in silent)
     spend = ledger.settled(spend, running)
