@@ -124,6 +124,18 @@ def test_what_it_has_taken_is_held_no_more_where_that_is_known() -> None:
     assert cheap.held(replace(asked, dollars=0.04, tokens=1)) == Amount(0.05, 900), "no request is dearer than that"
 
 
+def test_what_is_handed_in_holds_nothing_while_it_is_judged() -> None:
+    """Its cost is among what is spent already: held as well, it would end others before their cap."""
+    judged, loud = Running(1, "a", dollars=9.0, tokens=10, told=True), Running(2, "b", dollars=1.0, streams=True)
+    ledger = Ledger(Caps(dollars=20.0), Spend(dollars=10.0), running=(judged, loud))
+    assert ledger.held(judged) == FREE and passed(ledger, 2) is None
+    assert passed(replace(ledger, running=(replace(judged, told=False), loud)), 2) is not None
+    assert reserve(ledger, "a", only="a") == Reserved(1, 0, next=Amount(10.0, 2_000_000))
+    assert barred(replace(ledger, running=(judged,)), "a") is None, "nothing is left to wait for"
+    unknown = replace(judged, dollars=None)
+    assert ledger.settled(Spend(unpriced=1), [unknown]).charged() == 10.0, "it is an attempt of unknown price now"
+
+
 def test_the_cap_of_one_attempt_bounds_what_it_holds() -> None:
     ledger = Ledger(accounts={"a": Account(each=AttemptCaps(4.0, 500_000), streams=True)})
     assert ledger.whole("a") == Amount(4.0, 500_000)

@@ -26,7 +26,14 @@ from kernelfactory.trees import Trees
 
 TINY = Path(__file__).parent / "problems" / "tiny_number"
 WORKER = Worker("w", "agent", None, "none", Limits(seconds=60.0))
-START = Start(60.0, "none", "judged", "python", "x", crew=(Crew("agent", None, 1), Crew("paid", None, 4, True)))
+START = Start(
+    60.0,
+    "none",
+    "judged",
+    "python",
+    "x",
+    crew=(Crew("agent", None, 1), Crew("paid", None, 4, True), Crew("tells", None, 4, True, True)),
+)
 
 
 class Moody:
@@ -262,6 +269,22 @@ def test_what_a_killed_paid_agent_cost_is_unknown(house: House) -> None:
     assert "2 cut short" in said(recovery.recover(desk))
     assert desk.rooms.record.attempt(attempt).dollars is None
     assert desk.rooms.record.attempt(free).dollars == 0.0
+
+
+def test_what_a_killed_agent_had_told_of_its_cost_is_kept(house: House) -> None:
+    desk = house.desk(Moody())
+    told, silent = (desk.claim(replace(WORKER, agent="tells")) for _ in range(2))
+    loud = desk.claim(replace(WORKER, agent="paid"))
+    for claim in (told, loud):
+        desk.spent(claim.token, Usage(5.0, 700, 1.25))
+    desk.rooms.record.close()
+    desk = house.desk(Moody())
+    said(recovery.recover(desk))
+    rows = {row.attempt: (row.tokens, row.dollars) for row in desk.rooms.record.attempts()}
+    assert rows[told.attempt] == (700, 1.25), "it told what it spent to the last request"
+    assert rows[silent.attempt] == (0, None), "it may have been in its first request"
+    assert rows[loud.attempt] == (700, None), "what it told was not all"
+    assert desk.rooms.record.spend(2.0).unpriced == 2
 
 
 def test_reaping_beside_a_crowning_hangs_nobody(house: House) -> None:

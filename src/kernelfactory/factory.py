@@ -464,10 +464,11 @@ class Factory:
         return attempts
 
     def interrupted(self, row: Attempt, notes: str = "") -> Handed:
-        """Settle a claim whose worker is gone, at its last sign of life. What a paid agent had cost is not known."""
+        """Settle a claim whose worker is gone, at its last sign of life. What a paid agent had cost is what it told by
+        then; where it had told nothing, that is not known."""
         record = self.rooms.record
         last = max([found.at for found in record.measurements(row.attempt)], default=row.started_at)
-        dollars = None if record.paid(row.attempt) else row.dollars
+        dollars = None if record.untold(row.attempt) else row.dollars
         usage = Usage(max(row.seconds, last - row.started_at), row.tokens, dollars)
         if notes:
             self.keep(row.attempt, "progress.md", notes.encode("utf-8", "replace"))

@@ -152,6 +152,8 @@ def test_the_ledger_is_what_the_record_knows(night):
     assert stop == ("the cap of $5.00 for one attempt is reached ($5.00 spent)", 3, "attempt")
     full = barred(record.ledger(night.now, Caps(dollars=16.0)), "claude")
     assert full is not None and "held for running attempts" in full.why
+    record.submit(two, night.work(tokens=9, dollars=3.0), night.tick())
+    assert record.running()[1] == Running(two, "command", True, 3.0, 9, False, told=True), "handed in, not judged yet"
 
 
 def test_before_a_run_nothing_is_capped(book):

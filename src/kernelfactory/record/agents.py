@@ -61,6 +61,7 @@ class Agents(Suspects):
                 dollars=row["dollars"],
                 tokens=row["tokens"],
                 streams=bool(row["streams"]),
+                told=bool(row["told"]),
             )
             for row in self._all(queries.RUNNING)
         ]

@@ -68,11 +68,12 @@ FROM start ORDER BY island"""
 STALE = """
 SELECT count(*) FROM attempt WHERE island = ? AND outcome IS NOT NULL AND attempt > ifnull(
   (SELECT attempt FROM attempt WHERE island = ? AND attempt >= ? AND score = ? ORDER BY attempt LIMIT 1), 0)"""
-PAID = """
+UNTOLD = """
 SELECT 1 FROM attempt a JOIN agent g ON g.run = a.run AND g.agent = a.agent AND g.model = ifnull(a.model, '')
-WHERE a.attempt = ? AND g.costs_money = 1"""
+WHERE a.attempt = ? AND g.costs_money = 1 AND NOT (g.streams = 1 AND (a.tokens > 0 OR a.dollars > 0.0))"""
 RUNNING = """
-SELECT attempt, a.agent, dollars, tokens, ifnull(costs_money, 0) AS costs_money, ifnull(streams, 0) AS streams
+SELECT attempt, a.agent, dollars, tokens, ifnull(costs_money, 0) AS costs_money, ifnull(streams, 0) AS streams,
+  a.state = 'submitted' AS told
 FROM attempt a LEFT JOIN agent g ON g.run = a.run AND g.agent = a.agent AND g.model = ifnull(a.model, '')
 WHERE a.state IN ('claimed', 'submitted') ORDER BY attempt"""
 ACCOUNTS = """

@@ -177,9 +177,10 @@ class Reader(Agents):
         rows = self._all('SELECT "commit" FROM measurement WHERE tree = ? AND "commit" IS NOT NULL LIMIT 1', tree)
         return rows[0]["commit"] if rows else None
 
-    def paid(self, attempt: int) -> bool:
-        """Does the agent of this attempt cost money?"""
-        return bool(self._all(queries.PAID, attempt))
+    def untold(self, attempt: int) -> bool:
+        """Has the agent of this attempt, which costs money, not told what it spent? One that tells it while it works
+        has, to the last request."""
+        return bool(self._all(queries.UNTOLD, attempt))
 
     # where it stands
 
