@@ -20,7 +20,7 @@ from kernelfactory.files import free_bytes
 from kernelfactory.hearing import Signals, control
 from kernelfactory.lending import Loans
 from kernelfactory.model import Assignment, BadInput, KernelFactoryError, Limits, LostClaim, Metric
-from kernelfactory.opening import old_caps, opened
+from kernelfactory.opening import going_on, opened
 from kernelfactory.progress import Ending, IslandView, Plan, Progress, SlotView
 from kernelfactory.rota import Wait
 from kernelfactory.shifts import Shift, Shifts, spec
@@ -75,13 +75,13 @@ class Floor:
 
     def __init__(self, rooms: Rooms, plan: Plan, crew: Sequence[tuple[Agent, int]], ground: workspace.Ground) -> None:
         self._rooms = rooms
-        self._plan = plan
-        caps = budget.renewed(old_caps(rooms.record), plan.caps)
+        self._plan = plan = going_on(rooms.record, plan)
+        caps = plan.caps
         for agent, _ in crew:
             if said := budget.needs_cap(agent.name, agent.costs_money, caps, agent.counts_tokens):
                 raise BadInput(said)
         self._started = time.monotonic()
-        run = rooms.record.start_run(opened(rooms, plan, crew, caps), rooms.clock())
+        run = rooms.record.start_run(opened(rooms, plan, crew), rooms.clock())
         self.factory = Factory(rooms, run, caps)
         if caps.seconds is not None:  # what earlier runs took counts; the time between them does not
             self.factory.deadline = rooms.clock() + caps.seconds - rooms.record.hours(rooms.clock()) * 3600.0
@@ -154,10 +154,12 @@ class Floor:
     def _worker(self, slot: Slot, shift: Shift) -> Worker:
         agent, plan = shift.agent, self._plan
         entry = agent.entry
+        own = budget.AttemptCaps(entry.attempt_dollars, entry.attempt_tokens)
+        each = own.within(budget.AttemptCaps(plan.attempt_dollars, plan.attempt_tokens))
         limits = Limits(
             seconds=plan.attempt_seconds,
-            dollars=entry.attempt_dollars or plan.attempt_dollars,
-            tokens=entry.attempt_tokens or plan.attempt_tokens,
+            dollars=each.dollars,
+            tokens=each.tokens,
             nudges=plan.nudges if entry.nudges is None else entry.nudges,
             silence=entry.silence or SILENCE,
         )

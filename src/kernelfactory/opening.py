@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kernelfactory import budget
 from kernelfactory.agents import Agent
@@ -20,7 +21,21 @@ def old_caps(record: Reader) -> budget.Caps:
     return budget.Caps(last.cap_attempts, last.cap_seconds, last.cap_dollars, last.cap_tokens)
 
 
-def opened(rooms: Rooms, plan: Plan, crew: Sequence[tuple[Agent, int]], caps: budget.Caps) -> Start:
+def going_on(record: Reader, plan: Plan) -> Plan:
+    """The plan with all caps that hold: those of the last run too, as long as no others of their kind are given."""
+    runs, caps = record.runs(), budget.renewed(old_caps(record), plan.caps)
+    if not runs:
+        return replace(plan, caps=caps)
+    dollars, tokens = runs[-1].cap_attempt_dollars, runs[-1].cap_attempt_tokens
+    return replace(
+        plan,
+        caps=caps,
+        attempt_dollars=dollars if plan.attempt_dollars is None else plan.attempt_dollars,
+        attempt_tokens=tokens if plan.attempt_tokens is None else plan.attempt_tokens,
+    )
+
+
+def opened(rooms: Rooms, plan: Plan, crew: Sequence[tuple[Agent, int]]) -> Start:
     """What `kf run` or `kf resume` was started with."""
     return Start(
         attempt_seconds=plan.attempt_seconds,
@@ -29,10 +44,10 @@ def opened(rooms: Rooms, plan: Plan, crew: Sequence[tuple[Agent, int]], caps: bu
         ruler_backend=rooms.judge.ruler.backend,
         ruler_digest=rooms.judge.ruler.digest,
         unprotected=plan.unprotected,
-        cap_attempts=caps.attempts,
-        cap_seconds=caps.seconds,
-        cap_dollars=caps.dollars,
-        cap_tokens=caps.tokens,
+        cap_attempts=plan.caps.attempts,
+        cap_seconds=plan.caps.seconds,
+        cap_dollars=plan.caps.dollars,
+        cap_tokens=plan.caps.tokens,
         target=plan.target,
         crew=tuple(_member(agent, slots) for agent, slots in crew),
         cap_attempt_dollars=plan.attempt_dollars,

@@ -127,6 +127,23 @@ def test_what_an_agent_may_not_have_now_it_is_asked_for_again_a_moment_later(hou
     assert sum(at - mine[0] <= 70.0 for at in mine) == 5, "a slot waited longer than what was held"
 
 
+def test_the_cap_of_each_attempt_stays_until_another_one_is_given(house: House) -> None:
+    given: list[float | None] = []
+
+    def looks(me: Fake, workplace: Workplace, limits: Limits) -> Usage:
+        given.append(limits.dollars)
+        return works(60.0)(me, workplace, limits)
+
+    day = Fake("day", looks, Entry(name="day", attempt_dollars=3.0))
+    house.run(Caps(attempts=1), (day, 1), attempt_dollars=0.05)
+    house.run(Caps(attempts=2), (day, 1))
+    house.run(Caps(attempts=3), (day, 1), attempt_dollars=8.0)
+    assert [row.end for row in house.rows()] == ["budget", "budget", "finished"]
+    assert given == [0.05, 0.05, 3.0], "of the run's and the agent's the smaller one holds"
+    with Reader.open(house.folder) as reader:
+        assert [run.cap_attempt_dollars for run in reader.runs()] == [0.05, 0.05, 8.0]
+
+
 def test_what_is_held_is_not_held_for_ever_when_nothing_runs(house: House) -> None:
     """The last attempt that ran may be over before its slot's neighbour takes note that there was no room beside it."""
     clock, day = house.clock, Fake("day", works(60.0))

@@ -215,12 +215,12 @@ def _unmake(folder: Path) -> None:
 
 def _costs(folder: Path, plan: Plan) -> list[str]:
     """What a resume may cost, under the caps that will hold."""
-    from kernelfactory import budget
-    from kernelfactory.opening import old_caps
+    from kernelfactory.opening import going_on
     from kernelfactory.record import Reader
 
     with Reader.open(folder) as reader:
-        return asking.costs(plan, folder, budget.renewed(old_caps(reader), plan.caps), reader)
+        held = going_on(reader, plan)
+        return asking.costs(held, folder, held.caps, reader)
 
 
 def _say_first(lines: Sequence[str], json: bool) -> None:
