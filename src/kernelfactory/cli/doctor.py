@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LEAST_DISK = 1 << 30
 LEAST_MEMORY = 2 << 30
 LEAST_FILES = 256
+SEEN = 600
+"""Characters that are shown of what was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def doctor(json: Json = False) -> int:
     if json:
         document({"healthy": healthy, "findings": [asdict(finding) for finding in found]})
         return 0 if healthy else 1
-    rows = [[_mark(finding), finding.part, one_line(finding.seen, 200)] for finding in found]
+    rows = [[_mark(finding), finding.part, one_line(finding.seen, SEEN)] for finding in found]
     table(("", "part", "seen"), rows, left=("", "part", "seen"))
     advice = [f"  {finding.part}: {finding.advice}" for finding in found if finding.advice and not finding.ok]
     say(*(["", "what to do", *advice] if advice else []))
@@ -204,10 +206,10 @@ def _agent(name: str, entries: Mapping[str, Entry]) -> Finding:
         f"version {state.version}" + (f" (known to work: {state.range})" if state.range else "")
         if state.version
         else "",
-        state.installed or "not installed",
         f"login: {state.login or 'none'}",
         _held(agent),
         f"can pass a cap by {state.bound or budget.bound(agent.streams)}" if agent.costs_money else "",
+        state.installed or "not installed",
     ]
     return Finding(part, state.ready, False, "; ".join(filter(None, seen)), state.advice)
 
