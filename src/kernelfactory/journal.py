@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from kernelfactory.redact import Mask
@@ -15,13 +16,15 @@ CUT = b'{"kind": "cut", "text": "the transcript is full: nothing more is kept"}\
 
 class Journal:
     """The file at `path`, made with its first line; thread-safe. Each line is whole, and on its way to the disk before
-    `line` returns, so that a run that is killed keeps what was said. At most `most` bytes are kept."""
+    `line` returns, so that a run that is killed keeps what was said. At most `most` bytes are kept; `fault` says why
+    it ends before that, on a disk that takes no more: no agent is to fail for it."""
 
     def __init__(self, path: Path, mask: Mask, most: int = MOST_BYTES) -> None:
         self._path, self._mask, self._left = path, mask, most
         self._digest = hashlib.sha256()
         self._fd: int | None = None
         self._closed = False
+        self.fault: str | None = None
         self._lock = threading.Lock()
 
     def line(self, text: str) -> None:
@@ -31,15 +34,23 @@ class Journal:
             if self._closed or self._left <= 0:
                 return
             self._left -= len(data)
-            self._add(data if self._left > 0 else CUT)
+            try:
+                self._add(data if self._left > 0 else CUT)
+            except OSError as error:
+                self._left, self.fault = 0, error.strerror or str(error)
 
     def _add(self, data: bytes) -> None:
         if self._fd is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        view, whole = memoryview(data), os.fstat(self._fd).st_size
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._fd, whole)  # no line is half there
+            raise
         self._digest.update(data)
 
     def close(self) -> str | None:

@@ -61,6 +61,8 @@ class Loans:
             finally:
                 self._factory.keep(assignment.attempt, "agent.log", mask.data(bytes(place.output)))
                 self._factory.written(assignment.attempt, terms.journal)
+                if terms.journal.fault is not None:
+                    self._say(f"attempt {assignment.attempt}: its transcript is not whole: {terms.journal.fault}")
                 self._keep(shift.agent, place, folder)
 
     def _folder(self, slot: int, shift: Shift, assignment: Assignment) -> tuple[workspace.Workspace, str | None]:

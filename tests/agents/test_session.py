@@ -269,13 +269,19 @@ def test_one_that_ends_without_a_word_has_failed() -> None:
 
 def test_what_cannot_be_started_is_a_matter_of_configuration() -> None:
     class Absent(Place):
-        def run(self, *_: Any, **__: Any) -> Finished:
-            raise FileNotFoundError(2, "No such file or directory")
+        fault: OSError = FileNotFoundError(2, "No such file or directory")
 
-    place = Absent(Clock(), Script())
+        def run(self, *_: Any, **__: Any) -> Finished:
+            raise self.fault
+
+    place = Absent(Clock(), Script(), Script())
     with pytest.raises(AgentFailed, match="cannot be started: No such file") as raised:
         converse(place, place.make, "the brief", HOUR)
     assert raised.value.trouble == "config"
+    place.fault = OSError(12, "Cannot allocate memory")
+    with pytest.raises(AgentFailed, match="cannot be started: Cannot allocate") as raised:
+        converse(place, place.make, "the brief", HOUR)
+    assert raised.value.trouble == "error", "it would be paused until a person sees to its settings"
 
 
 def test_a_process_that_does_not_go_is_made_to() -> None:

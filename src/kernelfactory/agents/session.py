@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -240,7 +241,8 @@ class _Talk:
             done = self._whole.workplace.run(self._dialogue.argv, env=self._dialogue.env, talk=self)
         except OSError as error:
             why = f"it cannot be started: {error.strerror or error}"
-            raise AgentFailed(why, self._whole.usage(), "config") from error
+            absent = isinstance(error, (FileNotFoundError, PermissionError)) or error.errno == errno.ENOEXEC
+            raise AgentFailed(why, self._whole.usage(), "config" if absent else "error") from error
         self._take(self._dialogue.end(done.returncode), last=True)
         idle = not self._whole.tally.worked
         self._whole.tally.gone()
