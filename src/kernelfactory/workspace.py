@@ -126,7 +126,7 @@ def _door(ground: Ground, outfit: Outfit, folder: Path) -> Reached | None:
     )
     address, proxy = (INNER, INNER) if inner else (door.address, door.proxy)
     port = INNER_PORT if inner else door.port
-    return Reached(address, proxy if outfit.hosts else "", door.token, (Reach(port, door.socket),), door.close)
+    return Reached(address, proxy, door.token, (Reach(port, door.socket),), door.close)
 
 
 def _reopened(base: Path) -> Path:
@@ -223,7 +223,7 @@ class Workspace:
         return process.run(argv, env=plain, seconds=seconds, stdin=stdin, stop=stop, options=options)
 
     def _proxies(self) -> dict[str, str]:
-        """How programs are told of the only way out."""
+        """How programs are told of the only way out: also where nothing is allowed, so that they hear it at once."""
         if self.reach is None or not self.reach.proxy:
             return {}
         names = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
