@@ -152,7 +152,8 @@ class Place:
 
     def standing(self) -> Standing:
         handed = self._handed is not None or self.abandoned
-        return Standing(self.measurements, self.best_here, self._terms.goal, handed)
+        measuring = self.doing in ("measuring", "trying")
+        return Standing(self.measurements, self.best_here, self._terms.goal, handed, measuring)
 
     def session(self, session: str) -> None:
         self.known_session = self._terms.mask.text(session)

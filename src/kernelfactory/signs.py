@@ -96,6 +96,11 @@ def seen(watched: Watched, event: Event, now: float) -> Watched:
     return replace(alive, running=()) if event.kind == "end" else alive
 
 
+def judged(watched: Watched, now: float) -> Watched:
+    """It waits for the judge: neither silence, nor what it repeats meanwhile, says anything of it."""
+    return replace(watched, at=now, known=(), again=0)
+
+
 def _retries(watched: Watched, trouble: Trouble | None, now: float) -> Watched:
     if watched.since is not None:
         return replace(watched, trouble=trouble)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from atwork import Office
 from kernelfactory.agents.command import Command, Script
 from kernelfactory.agents.config import Entry
 from kernelfactory.agents.upstreams import MODEL_HOSTS
-from kernelfactory.model import AgentFailed, BadInput, Limits, Tokens, UsageLimit
+from kernelfactory.model import AgentFailed, BadInput, Files, Limits, Tokens, UsageLimit
 from kernelfactory.transcript import Event
 
 USAGE = json.dumps({"kind": "usage", "models": {"gpt-5.5": {"input": 100, "output": 10}}, "dollars": 0.5})
@@ -35,6 +36,25 @@ def test_it_gets_the_brief_and_measures(office: Office) -> None:
     assert done.failed is None and done.left == []
     assert done.file("brief.copy") == "the brief\n" and '"score": 7.0' in done.file("answer.json")
     assert done.usage.dollars is None and done.usage.tokens == 0, "nobody knows what a command costs"
+
+
+def test_waiting_for_the_judge_is_no_silence(office: Office) -> None:
+    """The judge is busy with others for far longer than the agent may be silent; then it is silent by itself."""
+    agent = Command("kf measure; sleep 60", Entry(name="command", silence=0.5))
+    place, asked, free = office.lend(agent), threading.Event(), threading.Event()
+    answer = place.desk.measure
+
+    def slow(token: str, files: Files, quick: bool = False) -> dict[str, Any]:
+        asked.set()
+        assert place.standing().measuring
+        free.wait(5 * 4 * 0.5)  # a tool may run for four times as long
+        return answer(token, files, quick)
+
+    place.desk.measure = slow  # type: ignore[method-assign]
+    began = time.monotonic()
+    done = office.work(agent, Limits(seconds=120.0, silence=0.5, nudges=0), lent=place)
+    assert asked.is_set() and done.trouble == "stalled" and not place.standing().measuring
+    assert time.monotonic() - began > 5 * 4 * 0.5, "it was ended while it waited"
 
 
 def test_silence_costs_what_nobody_knows(office: Office) -> None:

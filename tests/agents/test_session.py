@@ -366,6 +366,27 @@ def test_a_running_tool_may_take_its_time() -> None:
     failing(Script([CALL, Quiet(3000.0), result(), DONE]))
 
 
+def test_waiting_for_the_judge_is_neither_silence_nor_a_circle() -> None:
+    """A measurement waits for its turn; the agent's own patience is shorter, and it asks again and again."""
+    busy = Standing(measuring=True)
+    place, _ = played(Script([CALL, Quiet(3000.0), result(), DONE]), stands=busy)
+    assert place.kinds() == ["wind-down"]
+    circle: list[Step] = [step for _ in range(15) for step in (CALL, result("still running: wait"), Quiet(1.0))]
+    place, _ = played(Script([*circle, DONE]), stands=busy)
+    assert place.log == []
+
+
+def test_one_that_has_handed_in_and_goes_on_is_ended() -> None:
+    handed = [SAYS, lambda script: setattr(place, "stands", Standing(handed=True))]
+    place = Place(Clock(), Script([*handed, *[step for _ in range(99) for step in (Quiet(9.0), SAYS, spent(5))]]))
+    usage = converse(place, place.make, "the brief", NUDGED, place.clock.clocks)
+    assert place.clock.now <= session.PARTING + 10.0 and place.made[0].interrupted is not None
+    assert usage.tokens == 5 and place.log == [] and len(place.made) == 1
+    place = Place(Clock(), Script([*handed, Quiet(session.PARTING - 1), SAYS, DONE]))
+    converse(place, place.make, "the brief", NUDGED, place.clock.clocks)
+    assert place.made[0].interrupted is None, "it may say goodbye"
+
+
 def test_circles_are_warned_of_and_then_ended() -> None:
     circle: list[Step] = []
     for _ in range(10):

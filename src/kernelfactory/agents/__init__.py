@@ -23,12 +23,13 @@ _SPEC = re.compile(r"(?P<name>[A-Za-z][\w-]*)(?:@(?P<model>.+?))?(?::(?P<slots>\
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How the attempt stands with the judge: its measurements, the best of them (None: no valid one), which way is
-    better, and whether it was handed in."""
+    better, whether it was handed in, and whether one is `measuring`: it waits for its turn, or is judged."""
 
     measured: int = 0
     best: float | None = None
     goal: Goal = "min"
     handed: bool = False
+    measuring: bool = False
 
 
 class Workplace(Protocol):

@@ -30,6 +30,9 @@ FINAL = 2.0
 LEAVE = 10.0
 """Seconds that a process may take to go when its last turn is over."""
 
+PARTING = 60.0
+"""Seconds that an agent may go on for when it has handed in: nothing that it does counts any more."""
+
 SLEEPS = 5.0
 """Seconds after which an agent that says its account is used up, and does nothing more, waits for it to open."""
 
@@ -211,8 +214,8 @@ def _plain(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Stop:
-    """Why we end the process (a trouble of its own, or a cap), in words; when it is killed; what it is told if it is
-    begun anew."""
+    """Why we end the process (a trouble of its own, a cap, or that it is handed in), in words; when it is killed; what
+    it is told if it is begun anew."""
 
     why: Trouble
     text: str
@@ -234,6 +237,7 @@ class _Talk:
         self._closed = False
         self._limit: tuple[str, float] | None = None
         self._opens: float | None = None
+        self._handed: float | None = None
 
     def run(self) -> _Ahead | None:
         """The whole of it, and what comes next. Raises UsageLimit, AgentFailed."""
@@ -271,7 +275,9 @@ class _Talk:
         if self._stop is not None or self._ended is not None:
             return
         now, whole = self._now(), self._whole
-        if self._limit is not None and now - self._limit[1] >= SLEEPS:
+        if self._parts(now):
+            self._end_it("cancelled", "it is handed in")
+        elif self._limit is not None and now - self._limit[1] >= SLEEPS:
             self._end_it("usage_limit", self._limit[0])
         elif why := signs.stalled(self._watched, now, whole.limits.silence):
             whole.workplace.say("stall", why)
@@ -284,6 +290,15 @@ class _Talk:
             whole.circled = True
         elif self._dialogue.can_say and not self._closed:
             self._tell()
+
+    def _parts(self, now: float) -> bool:
+        """How does it stand with the judge: is what it goes on with long handed in?"""
+        standing = self._whole.workplace.standing()
+        if standing.measuring:
+            self._watched = signs.judged(self._watched, now)
+        if standing.handed and self._handed is None:
+            self._handed = now
+        return self._handed is not None and now - self._handed >= PARTING
 
     # ── what it hears ──
 
@@ -342,7 +357,7 @@ class _Talk:
 
     def _after(self, done: Finished, idle: bool) -> _Ahead | None:
         whole, stop = self._whole, self._stop
-        if done.stopped or done.timed_out or (stop is not None and stop.why == "budget"):
+        if done.stopped or done.timed_out or (stop is not None and stop.why in ("budget", "cancelled")):
             return None
         if stop is not None and stop.word and (ahead := whole.revive(stop.word)) is not None:
             return ahead
