@@ -103,7 +103,6 @@ def test_a_stall_says_what_hangs() -> None:
     assert stalled(Watched(100.0), 0.0, 0.1) is None, "a clock that goes back"
 
 
-@pytest.mark.parametrize("event", [Event("reasoning"), Event("usage"), Event("error", trouble="overloaded"), RESULT])
 def test_while_it_waits_for_the_judge_nothing_is_held_against_it() -> None:
     again = after(flat(repeated(ENOUGH, ("kf measure", "still running"))))
     asked = replace(again, running=after(ran("kf measure")[:1]).running)
@@ -113,6 +112,7 @@ def test_while_it_waits_for_the_judge_nothing_is_held_against_it() -> None:
     assert waits.running == asked.running, "the call that waits is not over"
 
 
+@pytest.mark.parametrize("event", [Event("reasoning"), Event("usage"), Event("error", trouble="overloaded"), RESULT])
 def test_every_event_is_a_sign_of_life(event: Event) -> None:
     assert seen(Watched(0.0), event, 599.0).at == 599.0
     assert stalled(seen(Watched(0.0), event, 599.0), 1198.0, SILENCE) is None
