@@ -78,6 +78,7 @@ class Place:
         self.resumes = terms.resumes
         self.end: End | None = None
         self.abandoned = False
+        self.told = Usage()
         self.doing = "working"
         self.measurements = 0
         self.best_here: float | None = None
@@ -112,7 +113,8 @@ class Place:
             options=Options(on_line=on_line, talk=None if talk is None else Overheard(talk, self._terms.journal.line)),
             stop=self._stopped,
         )
-        self.output += done.stdout[-LOG_BYTES:] + done.stderr[-LOG_BYTES:]
+        for said in (done.stdout, done.stderr):  # masked before it is cut once more
+            self.output += self._terms.mask.cut(said)[-LOG_BYTES:]
         if done.timed_out and self._until - time.monotonic() <= 0:
             self.end = self.end or self._terms.late
         return done
@@ -140,6 +142,7 @@ class Place:
         self._terms.journal.line(line)
 
     def spent(self, usage: Usage) -> bool:
+        self.told = usage
         why = self._desk.spent(self.assignment.token, usage)
         if why is not None and self.end is None:
             self.end = "budget"
@@ -183,7 +186,7 @@ class Place:
         return files, fault
 
     def _noted(self) -> str:
-        return self._terms.mask.text(self._workspace.notes())
+        return self._terms.mask.cut(self._workspace.notes().encode("utf-8", "replace")).decode()
 
     def masked(self, text: str | None) -> str | None:
         return None if text is None else self._terms.mask.text(text)

@@ -130,11 +130,12 @@ class Desk(Protocol):
 
 class Lent(Workplace, Protocol):
     """A workplace as the one who lent it sees it. `end` is set when something outside the agent ended its work;
-    `abandoned` when the agent gave the attempt back; `limited`: until when its account is used up, where
-    that ended its work (0.0: it did not say)."""
+    `abandoned` when the agent gave the attempt back; `told`: what it last said that it spent; `limited`: until when its
+    account is used up, where that ended its work (0.0: it did not say)."""
 
     end: End | None
     abandoned: bool
+    told: Usage
     limited: float | None
 
     def collect(self) -> tuple[Files | None, str | None]:
@@ -188,9 +189,12 @@ def work(agent: Agent, workplace: Lent) -> Worked:
     except AgentFailed as failure:
         end: End = "budget" if failure.trouble == "budget" else "failed"
         return Worked(workplace.end or end, failure.usage, str(failure), failure.trouble)
-    except KernelFactoryError as fault:  # of a verb: what it cost is not known
-        seconds, dollars = time.monotonic() - began, None if agent.costs_money else 0.0
-        return Worked(workplace.end or "failed", Usage(seconds, dollars=dollars), str(fault), "error")
+    except Exception as fault:  # of a verb, or of the agent itself, which is to end no night
+        told, seconds = workplace.told, time.monotonic() - began
+        known = not agent.costs_money or (agent.streams and told.dollars)
+        usage = replace(told, seconds=seconds, dollars=told.dollars if known else None)
+        said = str(fault) if isinstance(fault, KernelFactoryError) else f"a fault in the agent: {fault!r}"
+        return Worked(workplace.end or "failed", usage, said, "error")
     return Worked(workplace.end or "finished", usage)
 
 

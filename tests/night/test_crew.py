@@ -160,6 +160,22 @@ def test_what_is_held_is_not_held_for_ever_when_nothing_runs(house: House) -> No
         assert shifts.next("day") == Wait(None, "all is spent")
 
 
+# ── agents with faults ───────────────────────────────────────────────────────────────────────────
+
+
+def test_a_fault_in_one_agent_ends_neither_the_night_nor_another_s_work(house: House) -> None:
+    def faulty(me: Fake, workplace: Workplace, limits: Limits) -> Usage:
+        works(60.0)(me, workplace, limits)
+        raise ValueError("unheard of\x1b[31m")
+
+    ending = house.run(Caps(attempts=6), (Fake("day", works(60.0)), 1), (Fake("odd", faulty), 1))
+    assert ending.exit_code == 0 and len(house.rows()) == 6
+    odd = [row for row in house.rows() if row.agent == "odd"]
+    assert {(row.state, row.end, row.dollars) for row in odd} == {("judged", "failed", 0.1)}
+    assert all(row.score is not None for row in odd), "what it had measured is lost"
+    assert all("a fault in the agent: ValueError('unheard of" in (row.fault or "") for row in odd)
+
+
 # ── slots that are given away ────────────────────────────────────────────────────────────────────
 
 
