@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import subprocess
@@ -77,3 +78,33 @@ def test_no_line_is_half_there_when_the_disk_takes_no_more(tmp_path: Path) -> No
     assert fault == "File too large" and told == digest(path)
     assert [line[:6] for line in path.read_text().splitlines()] == ["line 0", "line 1"]
     assert path.read_text().endswith("x\n")
+
+
+def test_a_secret_that_is_broken_over_lines_is_in_none_of_them(tmp_path: Path) -> None:
+    secret = "sk-a-secret-of-some-length-that-base64-breaks-into-lines"
+    lines = base64.encodebytes(f"{'x' * 40}{secret}{'y' * 40}".encode()).decode().splitlines()
+    journal = Journal(tmp_path / "t", Mask({"KEY": secret}))
+    for line in lines:
+        journal.line(line)
+    assert journal.close() == digest(tmp_path / "t")
+    told = (tmp_path / "t").read_text()
+    assert told.endswith("\n") and "[redacted:KEY]" in told and secret not in unbroken(told)
+    apart = "\n".join(Mask({"KEY": secret}).text(line) for line in lines)  # injected fault: each line by itself
+    assert secret in unbroken(apart)
+
+
+def unbroken(told: str) -> str:
+    """What a code that is broken into lines says."""
+    return base64.b64decode(told.replace("[redacted:KEY]", "").replace("\n", "") + "===").decode("utf-8", "replace")
+
+
+def test_what_may_begin_a_secret_is_there_at_the_end(tmp_path: Path) -> None:
+    secret = "sk-a-secret-of-some-length"
+    code = base64.b64encode(secret.encode()).decode()
+    for rest, kept in ((code[:3], code[:3]), (code[:20], "[redacted:KEY]")):
+        journal = Journal(tmp_path / "t", Mask({"KEY": secret}))
+        journal.line("whole")
+        journal.line(f"and {rest}")
+        assert (tmp_path / "t").read_text() == "whole\n"
+        assert journal.close() == digest(tmp_path / "t")
+        assert (tmp_path / "t").read_text() == f"whole\nand {kept}\n"

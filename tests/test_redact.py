@@ -204,6 +204,7 @@ def test_what_was_cut_off_is_masked_too(spelling: str) -> None:
     whole = SPELLINGS[spelling](KEY).encode()
     for length in range(60, len(whole) - 3, 5):
         assert streamed(b"so: " + whole[:length], [7]) == b"so: [redacted:API_KEY]"
+        assert MASK.cut(b"so: " + whole[:length]) == b"so: [redacted:API_KEY]"
     assert streamed(b"so: " + whole[:4], []) == b"so: " + whole[:4]
 
 

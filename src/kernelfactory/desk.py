@@ -8,14 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kernelfactory.agents import Standing
 from kernelfactory.factory import Desk
 from kernelfactory.journal import Journal
-from kernelfactory.model import Assignment, BadInput, BadIntake, End, Files, Goal, Incident, Refused, Usage
+from kernelfactory.model import Assignment, BadInput, BadIntake, End, Files, Goal, Incident, Refused, Tokens, Usage
 from kernelfactory.pipes import Stop, Talk
 from kernelfactory.process import Finished, Options
 from kernelfactory.quarantine import DONE, Word
@@ -143,7 +143,7 @@ class Place:
 
     def spent(self, usage: Usage) -> bool:
         self.told = usage
-        why = self._desk.spent(self.assignment.token, usage)
+        why = self._desk.spent(self.assignment.token, self.billed(usage))
         if why is not None and self.end is None:
             self.end = "budget"
             self._until = min(self._until, time.monotonic() + LAST_SECONDS)
@@ -190,6 +190,14 @@ class Place:
 
     def masked(self, text: str | None) -> str | None:
         return None if text is None else self._terms.mask.text(text)
+
+    def billed(self, usage: Usage) -> Usage:
+        """What was spent, known secrets taken out of what the agent calls its models."""
+        models: dict[str, Tokens] = {}
+        for name, tokens in usage.models.items():
+            plain = self._terms.mask.text(name)
+            models[plain] = models.get(plain, Tokens()).plus(tokens)
+        return replace(usage, models=models)
 
     # ── the verbs that come through the socket ───────────────────────────────────────────────────
 
@@ -239,7 +247,7 @@ class Door:
             self._busy.release()
 
     def _no(self, verb: str, why: str) -> None:
-        self._refuse(self._place.assignment.attempt, verb, why)
+        self._refuse(self._place.assignment.attempt, self._place.masked(verb) or "", why)
         raise Refused(why)
 
 

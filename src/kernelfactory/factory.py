@@ -150,6 +150,10 @@ class Lent(Workplace, Protocol):
         """What went wrong, known secrets taken out."""
         ...
 
+    def billed(self, usage: Usage) -> Usage:
+        """What was spent, known secrets taken out of the names in it."""
+        ...
+
 
 Lend = Callable[[Assignment], AbstractContextManager[Lent]]
 
@@ -162,7 +166,7 @@ def attempt(desk: Desk, lend: Lend, agent: Agent, worker: Worker) -> Handed:
         files, unread = workplace.collect()  # workspace: editable regular files, nothing else
         hand_in = desk.abandon if workplace.abandoned else desk.submit  # judge, then record
         fault = workplace.masked(worked.fault or unread)
-        said = Work(files, workplace.notes(), worked.usage, worked.end, fault)
+        said = Work(files, workplace.notes(), workplace.billed(worked.usage), worked.end, fault)
         return replace(hand_in(assignment.token, said), until=worked.until, trouble=worked.trouble)
 
 

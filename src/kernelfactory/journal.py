@@ -16,11 +16,13 @@ CUT = b'{"kind": "cut", "text": "the transcript is full: nothing more is kept"}\
 
 class Journal:
     """The file at `path`, made with its first line; thread-safe. Each line is whole, and on its way to the disk before
-    `line` returns, so that a run that is killed keeps what was said. At most `most` bytes are kept; `fault` says why
-    it ends before that, on a disk that takes no more: no agent is to fail for it."""
+    `line` returns, so that a run that is killed keeps what was said; only one that may end in the middle of a secret
+    waits for the next. At most `most` bytes are kept; `fault` says why it ends before that, on a disk that takes no
+    more: no agent is to fail for it."""
 
     def __init__(self, path: Path, mask: Mask, most: int = MOST_BYTES) -> None:
-        self._path, self._mask, self._left = path, mask, most
+        self._path, self._left = path, most
+        self._masked, self._begun = mask.stream(), b""
         self._digest = hashlib.sha256()
         self._fd: int | None = None
         self._closed = False
@@ -29,15 +31,22 @@ class Journal:
 
     def line(self, text: str) -> None:
         """Add a line; what of it is secret never reaches the file."""
-        data = self._mask.text(text.replace("\n", " ")).encode("utf-8", "replace") + b"\n"
+        data = text.replace("\n", " ").encode("utf-8", "replace") + b"\n"
         with self._lock:
-            if self._closed or self._left <= 0:
-                return
-            self._left -= len(data)
-            try:
-                self._add(data if self._left > 0 else CUT)
-            except OSError as error:
-                self._left, self.fault = 0, error.strerror or str(error)
+            if not self._closed and self._left > 0:
+                self._keep(self._masked.feed(data))
+
+    def _keep(self, data: bytes) -> None:
+        """Add what is whole now."""
+        whole, end, self._begun = (self._begun + data).rpartition(b"\n")
+        data = whole + end
+        if not data:
+            return
+        self._left -= len(data)
+        try:
+            self._add(data if self._left > 0 else CUT)
+        except OSError as error:
+            self._left, self.fault = 0, error.strerror or str(error)
 
     def _add(self, data: bytes) -> None:
         if self._fd is None:
@@ -56,6 +65,9 @@ class Journal:
     def close(self) -> str | None:
         """No more lines; the digest of the file, None when there was never a line. May be called again."""
         with self._lock:
+            if not self._closed and self._left > 0:
+                rest = self._masked.end()
+                self._keep(rest + b"\n" if self._begun + rest and not rest.endswith(b"\n") else rest)
             self._closed = True
             if self._fd is None:
                 return None

@@ -96,6 +96,11 @@ class Mask:
             done = end
         return b"".join([*out, data[done:]]) if done else data
 
+    def cut(self, data: bytes) -> bytes:
+        """As `data`, for what may have been cut off at its end, in the middle of a secret."""
+        stream = self.stream()
+        return stream.feed(data) + stream.end()
+
     def holds(self, data: bytes) -> str | None:
         """The name of the first secret in `data`."""
         return next((name for _, _, name in self.matches(data)), None)
