@@ -262,3 +262,17 @@ def stored_once(house: House) -> None:
     words = ["git", "-C", str(house.folder / "trees.git"), "for-each-ref", "--format=%(objectname)", "refs/candidates"]
     refs = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
     assert len(commits) == 1 and len(refs) == 2, "one program was stored twice"
+
+
+def test_more_agents_than_files_are_allowed_for_are_refused(house: House) -> None:
+    """Injected fault: a hard limit, where a soft one is raised."""
+    spec = f"{house.script('true')}:30"
+    argv = [sys.executable, "-m", "kernelfactory", "resume", str(house.folder), "--agent", spec, "--attempts", "2"]
+    argv += house._where()
+    said = []
+    for limit in ("-n", "-Sn"):
+        limited = ["sh", "-c", f'ulimit {limit} 400; exec "$@"', "sh", *argv]
+        done = subprocess.run(limited, check=False, capture_output=True, text=True, timeout=120)
+        said.append((done.returncode, done.stderr))
+    assert said[0][0] == 2 and "30 agents at once need about 608 open files, and 400 are allowed" in said[0][1]
+    assert said[1][0] == 0 and len(house.rows()) == 2, said

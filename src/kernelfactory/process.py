@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import secrets
@@ -19,6 +20,8 @@ from kernelfactory.model import KernelFactoryError
 from kernelfactory.pipes import CHUNK, TALK_LINE, Dialogue, End, Feed, Halt, Sink, Talk, Until, pump
 
 MARK = "KF_TREE"
+MAC_FILES = 10240
+"""What a Mac allows when it says that there is no limit."""
 
 
 class Ended(KernelFactoryError):
@@ -119,12 +122,16 @@ def living(mark: str) -> Iterator[int]:
             yield int(name)
 
 
-def allow_files() -> None:
-    """Let this process have as many files open as it may: each agent takes some, and the default is a thousand."""
+def allow_files() -> float:
+    """Let this process have as many files open as it may: each agent takes some, and the default is a thousand. Returns
+    how many that is."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with suppress(OSError, ValueError):  # what a Mac calls infinite is more than it allows
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for wanted in (hard, max(soft, MAC_FILES)) if soft != hard else ():
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            break
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return math.inf if soft == resource.RLIM_INFINITY else soft
 
 
 def end_within(folder: str) -> None:

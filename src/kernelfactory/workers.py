@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,10 +78,24 @@ class World:
 
 WORLD = World()
 
+FILES, FILES_INSIDE, FILES_CAGED = 128, 8, 16
+"""Open files that a run may need, and with each slot: of an agent in this process, and of one in a cage."""
+
 
 def _found(spec: str, entries: Mapping[str, Entry], given: Mapping[str, agents.Agent]) -> tuple[agents.Agent, int]:
     name, _, slots = agents.parse(spec)
     return (given[name], slots or 1) if name in given else agents.find(spec, entries)
+
+
+def _refuse_too_many(crew: Sequence[tuple[agents.Agent, int]], allowed: float) -> None:
+    """Raises BadInput when so many at once would need more open files than are `allowed`."""
+    slots = sum(count for _, count in crew)
+    needed = FILES + sum(count * (FILES_INSIDE if agent.in_process else FILES_CAGED) for agent, count in crew)
+    if needed > allowed:
+        raise BadInput(
+            f"{slots} agents at once need about {needed:,} open files, and {allowed:,.0f} are allowed here: raise the"
+            " hard limit (ulimit -Hn), or take fewer slots"
+        )
 
 
 def run(
@@ -96,9 +110,9 @@ def run(
 
     In the main thread SIGINT and SIGTERM drain at first and cut short the second time. Raises BadInput before anything
     has begun."""
-    process.allow_files()
     entries = config.load(folder)
     crew = [_found(spec, entries, world.agents) for spec in plan.agents]
+    _refuse_too_many(crew, process.allow_files())
     with ExitStack() as stack:
         record = stack.enter_context(Record.open(folder))
         problem = load_problem(folder, record.experiment)
