@@ -126,6 +126,37 @@ def test_many_slots_are_cut_and_counted() -> None:
     assert any("more" in line for line in lines)
 
 
+class Slow(io.StringIO):
+    """A terminal on which each picture takes `takes` seconds of the clock, which is its own."""
+
+    def __init__(self, takes: float) -> None:
+        super().__init__()
+        self.takes, self.now, self.pictures = takes, 100.0, 0
+
+    def write(self, text: str, /) -> int:
+        if "attempts/min" in text:
+            self.now += self.takes
+            self.pictures += 1
+        return super().write(text)
+
+
+def drawn(takes: float) -> int:
+    """Pictures within a minute in which a run looks up four times a second."""
+    terminal = Slow(takes)
+    screen = Console(file=terminal, width=120, height=40, force_terminal=True)
+    with live._Picture(screen, lambda: terminal.now) as picture:
+        while terminal.now < 160.0:
+            picture.progress(Now())  # type: ignore[arg-type]
+            terminal.now += 0.25
+    return terminal.pictures
+
+
+def test_pictures_take_a_twentieth_of_the_time() -> None:
+    """Injected fault: a terminal so slow that drawing each time it is looked at would take half of all the time."""
+    assert drawn(0.0) >= 240, "each time"
+    assert 25 <= drawn(0.1) <= 35 and drawn(1.0) <= 5
+
+
 def test_before_the_first_improvement_it_says_so() -> None:
     text = "\n".join(draw(replace(Now(), best=None, best_attempt=None, curve=()), 80))
     assert "147,734 cycles   the seed; nothing better yet" in text

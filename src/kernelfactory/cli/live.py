@@ -32,6 +32,9 @@ ALARM_STYLES = {
     "STOPPING": "black on cyan",
 }
 FRAME_SECONDS = 0.1
+STANDS = 20
+"""A picture stands so many times as long as it took to draw: one of many slots takes no more of the processor."""
+
 LINE_SECONDS = 10.0
 Row = TypeVar("Row")
 
@@ -82,9 +85,10 @@ class Lines:
 class _Picture:
     """The live picture on a terminal; messages scroll by above it."""
 
-    def __init__(self, target: Console) -> None:
+    def __init__(self, target: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._live = Live(console=target, auto_refresh=False, vertical_overflow="ellipsis")
-        self._drawn_at = 0.0
+        self._due = 0.0
         self._latest: Progress | None = None
         self._alarms: Sequence[Alarm] = ()
 
@@ -101,16 +105,17 @@ class _Picture:
         if self._latest is None:
             self._alarms = alarm.of(now.trust, now.ruler)
         self._latest = now
-        if time.monotonic() - self._drawn_at >= FRAME_SECONDS:
+        if self._clock() >= self._due:
             self._draw(now, [*self._alarms, STOPPING] if now.draining else self._alarms)
 
     def message(self, line: str) -> None:
         self._live.console.print(Text(one_line(line), style="dim"))
 
     def _draw(self, now: Progress, alarms: Sequence[Alarm]) -> None:
-        size = self._live.console.size
+        size, began = self._live.console.size, self._clock()
         self._live.update(view(now, min(size.width, WIDEST), size.height, alarms), refresh=True)
-        self._drawn_at = time.monotonic()
+        drawn = self._clock()
+        self._due = drawn + max(FRAME_SECONDS, STANDS * (drawn - began))
 
 
 # ── the picture ──────────────────────────────────────────────────────────────────────────────────
