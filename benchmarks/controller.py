@@ -1,18 +1,26 @@
-"""What 200 concurrent agents cost the controller: as processes that stream lines, plain and caged, and as slots of a
-whole floor that each wait, then measure and hand in.
+"""What 200 concurrent agents cost the controller: a whole `kf run` of agents that say a line each two seconds, seen
+from outside, with a live terminal and without; and, as its peer, the streams alone, plain and caged.
 
-Reported of the streams: this process's share of one core and its memory, threads and all, while every agent says a line
-each two seconds; of the floor: attempts a second against what the waiting alone allows, and CPU seconds per attempt."""
+Reported of both: the process's share of one core and its memory, threads and all; of the floor also how long 200
+attempts take to begin, to drain and to be cut short. And of slots that wait, measure and hand in: attempts a second
+against what the waiting alone allows, and CPU seconds per attempt."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import struct
+import subprocess
+import sys
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +33,79 @@ TINY = Path(__file__).parent.parent / "tests" / "problems" / "tiny_number"
 SLOTS = 200
 WAIT = 10.0
 ROUNDS = 3
-SECONDS = 20.0
+SECONDS = 60.0
 EVERY = 2.0
-LINE = json.dumps({"type": "assistant", "message": {"id": "msg", "text": "x" * 200}})
+LINE = json.dumps({"kind": "message", "text": "x" * 200})
 SAYS = ("sh", "-c", f"while :; do echo '{LINE}'; sleep {EVERY:.0f}; done")
+AGENT = f"""#!/bin/sh
+n=0
+while [ ! -e go ]; do
+  echo '{LINE}'
+  n=$((n + 1))
+  [ $((n % 10)) = 1 ] && echo '{{"kind":"usage","models":{{"some":{{"input":'$n'00,"output":'$n'}}}},"dollars":0.'$n'}}'
+  sleep {EVERY:.0f}
+done
+"""
+"""Says a line, now and then what it has spent, until it is told to go."""
+
 CORE, MEMORY = 0.20, 400 << 20
-"""What the streams may take: of one core, and bytes."""
+"""What all of it may take: of one core, and bytes."""
 
 Run = Callable[[Sequence[str], Halt, Options], Finished]
+
+
+# ── a process seen from outside ──────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a process has by now: CPU seconds of its own threads, how often those went to sleep, how many there are;
+    open files; bytes in memory, and those that are its own (the shared ones in parts)."""
+
+    at: float
+    cpu: float
+    waits: int
+    threads: int
+    files: int
+    memory: int
+    own: int
+
+
+def look(pid: int) -> Look:
+    waits = threads = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with suppress(OSError):
+            text = Path(f"/proc/{pid}/task/{task}/status").read_text()
+            waits += int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+            threads += 1
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().split()
+    rss, own = (int(rollup[rollup.index(name) + 1]) << 10 for name in ("Rss:", "Pss:"))
+    cpu = process.cpu_seconds(pid)
+    assert cpu is not None
+    return Look(time.monotonic(), cpu, waits, threads, len(os.listdir(f"/proc/{pid}/fd")), rss, own)
+
+
+def watched(pid: int, agents: int, seconds: float, said: Callable[[], int]) -> dict[str, Any]:
+    """What a process takes within so many seconds, in which `agents` say lines; `said`: how many by now."""
+    lines, before = said(), look(pid)
+    time.sleep(seconds)
+    after, lines = look(pid), said() - lines
+    wall, waits = after.at - before.at, after.waits - before.waits
+    return {
+        "agents": agents,
+        "lines": lines,
+        "seconds": wall,
+        "core": (after.cpu - before.cpu) / wall,
+        "memory_bytes": after.memory,
+        "own_bytes": after.own,
+        "threads": after.threads,
+        "files": after.files,
+        "wakes_a_second": waits / wall,
+        "wakes_a_line": waits / max(lines, 1),
+    }
+
+
+# ── streams alone ────────────────────────────────────────────────────────────────────────────────
 
 
 class Heard:
@@ -44,7 +117,7 @@ class Heard:
         self.lines = 0
 
     def line(self, text: str) -> None:
-        self.lines += text == LINE and json.loads(text)["type"] == "assistant"  # the last may be cut short
+        self.lines += text == LINE and json.loads(text)["kind"] == "message"  # the last may be cut short
 
     def error(self, text: str) -> None:
         """A shell says at the end that what it ran was killed."""
@@ -76,20 +149,6 @@ def caged() -> Iterator[Run]:
         yield lambda argv, stop, options: held.run(cage.spec(argv, env={}, seconds=3600.0), stop=stop, options=options)
 
 
-def _waits() -> int:
-    """How often the threads of this process went to sleep so far."""
-    total = 0
-    for task in os.listdir("/proc/self/task"):
-        text = Path(f"/proc/self/task/{task}/status").read_text()
-        total += int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
-    return total
-
-
-def _memory() -> int:
-    """Bytes that are in memory now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def streams(
     agents: int = SLOTS, seconds: float = SECONDS, halt: Callable[[], Halt] = Stop, run: Run = plainly
 ) -> dict[str, Any]:
@@ -108,23 +167,105 @@ def streams(
             if done:
                 raise SystemExit(f"controller: {done[0]}")
             time.sleep(0.05)
-        waits, cpu, lines = _waits(), sum(os.times()[:2]), sum(talk.lines for talk in heard)
-        begin = time.monotonic()
-        time.sleep(seconds)
-        wall, used = time.monotonic() - begin, sum(os.times()[:2]) - cpu
-        waits, lines = _waits() - waits, sum(talk.lines for talk in heard) - lines
-        memory, count = _memory(), threading.active_count()
+        return watched(os.getpid(), agents, seconds, lambda: sum(talk.lines for talk in heard))
     finally:
         for stop in stops:
             stop.set()
         for thread in threads:
             thread.join()
-    figures = {"agents": agents, "lines": lines, "seconds": wall, "core": used / wall, "memory_bytes": memory}
-    return {**figures, "threads": count, "wakes_a_line": waits / max(lines, 1)}
 
 
-def floor() -> dict[str, Any]:
-    """Slots of a whole floor."""
+# ── the whole floor ──────────────────────────────────────────────────────────────────────────────
+
+
+class Floor:
+    """`kf run` of so many agents as a process of its own, allowed a thousand files unless it asks for more; `live`: on
+    a terminal of 160 by 60."""
+
+    def __init__(self, base: Path, agents: int, live: bool = False) -> None:
+        base.chmod(0o755)  # cages are other users
+        agent = base / "agent.sh"
+        agent.write_text(AGENT)
+        agent.chmod(0o755)
+        self.folder, self.scratch, self._base, self._agents = base / "x", base / "scratch", base, agents
+        spec = ("--agent", f"command@{agent}:{agents}", "--dollars", "1e6")
+        where = ("--dir", str(self.folder), "--scratch", str(self.scratch))
+        self.began = time.monotonic()
+        self._process = self._kf(live, "run", str(TINY), *spec, *where)
+        self.pid = self._process.pid
+
+    def _kf(self, live: bool, *words: str) -> subprocess.Popen[bytes]:
+        argv = ["sh", "-c", 'ulimit -Sn 1024; exec "$@"', "sh", sys.executable, "-m", "kernelfactory", *words]
+        env = {**os.environ, "KF_STATE": str(self._base / "state"), "TERM": "xterm-256color"}
+        with open(self._base / "out", "ab") as out:
+            mine, theirs = pty.openpty() if live else (-1, out.fileno())
+            if live:
+                fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 60, 160, 0, 0))
+                threading.Thread(target=_read, args=(mine,), daemon=True).start()
+            started = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+            if live:
+                os.close(theirs)
+        return started
+
+    def transcripts(self) -> list[Path]:
+        return [*(self.folder / "attempts").glob("*/transcript.jsonl")]
+
+    def said(self) -> int:
+        return sum(path.read_bytes().count(b"\n") for path in self.transcripts())
+
+    def begun(self) -> float:
+        """Seconds until the last agent has said something."""
+        while len(self.transcripts()) < self._agents:
+            if self._process.poll() is not None:
+                raise SystemExit(f"controller: the run ended: {(self._base / 'out').read_text()}")
+            time.sleep(0.05)
+        return time.monotonic() - self.began
+
+    def drained(self) -> float:
+        """Seconds until all is over when every agent is told to go."""
+        self._kf(False, "stop", str(self.folder)).wait()
+        begin = time.monotonic()
+        for place in self.scratch.glob("*/kf-*/work"):
+            (place / "go").touch()
+        self._process.wait()
+        return time.monotonic() - begin
+
+    def cut_short(self) -> float:
+        """Seconds until all is over when every agent is ended."""
+        begin = time.monotonic()
+        self._kf(False, "stop", "--now", str(self.folder)).wait()
+        self._process.wait()
+        return time.monotonic() - begin
+
+    def __enter__(self) -> Floor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.terminate()
+            self._process.wait()
+
+
+def _read(terminal: int) -> None:
+    with suppress(OSError):
+        while os.read(terminal, 1 << 16):
+            pass
+
+
+def floor(agents: int = SLOTS, seconds: float = SECONDS, live: bool = False) -> dict[str, Any]:
+    """A run of so many: what it costs when all are at work, how long until they are, and until they are no more: `live`
+    ones are cut short, others drain."""
+    with tempfile.TemporaryDirectory() as name, Floor(Path(name), agents, live) as run:
+        begun = run.begun()
+        time.sleep(EVERY)
+        figures = watched(run.pid, agents, seconds, run.said)
+        over = {"cut_short_seconds": run.cut_short()} if live else {"drained_seconds": run.drained()}
+    return {**figures, "begun_seconds": begun, **over}
+
+
+def waiting() -> dict[str, Any]:
+    """Slots of a floor that each wait, then measure and hand in."""
     from kernelfactory import problem, workers
     from kernelfactory.budget import Caps
     from kernelfactory.experiment import Settings
@@ -145,17 +286,31 @@ def floor() -> dict[str, Any]:
     return {"slots": SLOTS, "efficiency": ROUNDS * WAIT / wall, "cpu_ms_per_attempt": used / attempts * 1e3}
 
 
+def shown(name: str, figures: dict[str, Any], peer: dict[str, Any]) -> None:
+    """One line of it, beside its peer."""
+    core, memory = figures["core"] / peer["core"], figures["memory_bytes"] / peer["memory_bytes"]
+    print(
+        f"controller: {figures['agents']} agents, {name}: {figures['core']:.1%} of one core (at most {CORE:.0%}; "
+        f"{core:.1f} times the streams alone), {figures['memory_bytes'] / 2**20:.0f} MiB (at most {MEMORY >> 20}; "
+        f"{memory:.1f} times), {figures['threads']} threads, {figures['files']} files, "
+        f"{figures['wakes_a_second']:.0f} wakes a second, {figures['wakes_a_line']:.1f} a line"
+    )
+
+
 def main() -> dict[str, Any]:
-    answer: dict[str, Any] = {"plain": streams()}
+    answer: dict[str, Any] = {"floor": floor(), "live floor": floor(live=True)}  # first: this process is small yet
+    answer["plain streams"] = streams()
     with caged() as run:
-        answer["caged"] = streams(run=run)
+        answer["caged streams"] = streams(run=run)
     for name, figures in answer.items():
-        print(
-            f"controller: {figures['agents']} {name} streams: {figures['core']:.1%} of one core (at most {CORE:.0%}), "
-            f"{figures['memory_bytes'] / 2**20:.0f} MiB (at most {MEMORY >> 20}), {figures['threads']} threads, "
-            f"{figures['wakes_a_line']:.1f} wakes a line"
-        )
-    return {**answer, "floor": floor()}
+        shown(name, figures, answer["plain streams"])
+    begun, drained = answer["floor"]["begun_seconds"], answer["floor"]["drained_seconds"]
+    short = answer["live floor"]["cut_short_seconds"]
+    print(
+        f"controller: {SLOTS} agents begin within {begun:.1f} s, drain within {drained:.1f} s, are cut short within "
+        f"{short:.1f} s ({SLOTS / short:.0f} a second)"
+    )
+    return {**answer, "waiting": waiting()}
 
 
 if __name__ == "__main__":
