@@ -22,6 +22,7 @@ from kernelfactory.judge import JudgeFailed
 from kernelfactory.model import Files, Limits, Ruler, Trust, Usage, Verdict, Work
 from kernelfactory.policy import Greedy
 from kernelfactory.record import Crew, Record, Start
+from kernelfactory.redact import Mask
 from kernelfactory.trees import Trees
 
 TINY = Path(__file__).parent / "problems" / "tiny_number"
@@ -277,9 +278,13 @@ def test_what_a_killed_agent_had_told_of_its_cost_is_kept(house: House) -> None:
     loud = desk.claim(replace(WORKER, agent="paid"))
     for claim in (told, loud):
         desk.spent(claim.token, Usage(5.0, 700, 1.25))
+    written = desk.journal(told.attempt, Mask({}))
+    written.line("its last words")
     desk.rooms.record.close()
     desk = house.desk(Moody())
     said(recovery.recover(desk))
+    transcripts = [desk.rooms.record.attempt(claim.attempt).transcript for claim in (told, silent)]
+    assert transcripts == [written.close(), None], "what a killed agent said is hashed all the same"
     rows = {row.attempt: (row.tokens, row.dollars) for row in desk.rooms.record.attempts()}
     assert rows[told.attempt] == (700, 1.25), "it told what it spent to the last request"
     assert rows[silent.attempt] == (0, None), "it may have been in its first request"

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
-from kernelfactory import brief, budget, quarantine
+from kernelfactory import brief, budget, journal, quarantine
 from kernelfactory.agents import Agent, Workplace
 from kernelfactory.assay import Assay, Rooms
 from kernelfactory.briefing import Briefing
@@ -508,11 +509,19 @@ class Factory:
 
     def journal(self, attempt: int, mask: Mask) -> Journal:
         """The transcript of an attempt, to be written."""
-        return Journal(self.rooms.folder / "attempts" / f"{attempt:06d}" / "transcript.jsonl", mask)
+        return Journal(self._transcript(attempt), mask)
 
-    def written(self, attempt: int, journal: Journal) -> None:
+    def _transcript(self, attempt: int) -> Path:
+        return self.rooms.folder / "attempts" / f"{attempt:06d}" / "transcript.jsonl"
+
+    def written(self, attempt: int, told: Journal) -> None:
         """Nothing more is said: its digest goes on record."""
-        if (digest := journal.close()) is not None:
+        if (digest := told.close()) is not None:
+            self.rooms.record.transcript(attempt, digest)
+
+    def found(self, attempt: int) -> None:
+        """The digest of a transcript whose writer was killed goes on record, if there is one."""
+        if (digest := journal.digest(self._transcript(attempt))) is not None:
             self.rooms.record.transcript(attempt, digest)
 
     def keep(self, attempt: int, name: str, data: bytes) -> None:

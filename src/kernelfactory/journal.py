@@ -1,4 +1,4 @@
-"""An attempt's transcript as it grows: what its agent printed, line by line, secrets taken out first. Reads nothing."""
+"""An attempt's transcript as it grows: what its agent printed, line by line, secrets taken out first. Reads no line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from kernelfactory.redact import Mask
 
 MOST_BYTES = 256 << 20
 CUT = b'{"kind": "cut", "text": "the transcript is full: nothing more is kept"}\n'
+
+
+def digest(path: Path) -> str | None:
+    """Of a transcript that is there; None where there is none."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except FileNotFoundError:
+        return None
 
 
 class Journal:

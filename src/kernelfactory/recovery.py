@@ -9,24 +9,29 @@ from collections.abc import Iterator
 from kernelfactory.factory import Factory
 from kernelfactory.model import TRUST_ORDER, Candidate, Ruler, Trust
 from kernelfactory.record import Best
+from kernelfactory.redact import Mask
 from kernelfactory.workspace import left_notes
 
 FALLS = 1000
 """Programs that may fall in a row before it is given up; the seed always stands."""
 
+NO_SECRETS = Mask({})
+
 Steps = Iterator[str | None]
 
 
-def recover(factory: Factory) -> Steps:
-    """Settle every claim of runs that are over: nothing judged or handed in is lost, nothing is counted twice."""
+def recover(factory: Factory, mask: Mask = NO_SECRETS) -> Steps:
+    """Settle every claim of runs that are over: nothing judged or handed in is lost, nothing is counted twice. Notes
+    that were left lying are taken in without what `mask` knows."""
     submitted = claimed = 0
     for row in factory.rooms.record.open_attempts():
         if row.state == "submitted":
             factory.finish(row.attempt, factory.assay.editable(row.commit) if row.commit else None)
             submitted += 1
         else:
-            factory.interrupted(row, left_notes(row.workspace))
+            factory.interrupted(row, mask.cut(left_notes(row.workspace).encode("utf-8", "replace")).decode())
             claimed += 1
+        factory.found(row.attempt)
         yield None
     if submitted:
         yield f"{submitted} handed in before the last run ended: judged now"
