@@ -29,6 +29,7 @@ TOML: Mapping[str, str] = {
     "codex": '[codex]\nmodel = "gpt-5.5"\nupstream = "{url}/v1"\n'
     'flags = ["-c", "model_providers.kf.stream_max_retries=1", "-c", "model_providers.kf.request_max_retries=1"]\n',
 }
+BOTH = ("claude", "codex")
 KEYS = {"claude": "ANTHROPIC_API_KEY", "codex": "CODEX_API_KEY"}
 VALUES = {"claude": "sk-ant-night+watch/claude=0123456789", "codex": "sk-proj-night+watch/codex=9876543210"}
 """Keys with characters that are spelt otherwise in a URL."""
@@ -162,6 +163,16 @@ class HeldOpenAI(Held, OpenAI):
 
 KINDS: Mapping[str, type[Stub]] = {"claude": Anthropic, "codex": OpenAI}
 HELD: Mapping[str, type[Held]] = {"claude": HeldAnthropic, "codex": HeldOpenAI}
+
+
+def keys(*names: str) -> dict[str, str]:
+    """Variables in which the keys of these agents are."""
+    return {KEYS[name]: VALUES[name] for name in names}
+
+
+def stub(name: str, play: Sequence[Turn], *faults: Fault, **said: Any) -> Stub:
+    """The model of an agent, which lets only its key in."""
+    return KINDS[name](play, *faults, key=VALUES[name], **said)
 
 
 def asked(stub: Stub) -> str:

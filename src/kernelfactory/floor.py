@@ -18,7 +18,7 @@ from kernelfactory.desk import Place
 from kernelfactory.factory import Factory, Handed, NoMore, Worker, attempt
 from kernelfactory.files import free_bytes
 from kernelfactory.hearing import Signals, control
-from kernelfactory.lending import Loans
+from kernelfactory.lending import Loans, known_secrets
 from kernelfactory.model import Assignment, BadInput, KernelFactoryError, Limits, LostClaim, Metric
 from kernelfactory.opening import going_on, opened
 from kernelfactory.progress import Ending, IslandView, Plan, Progress, SlotView
@@ -75,6 +75,7 @@ class Floor:
 
     def __init__(self, rooms: Rooms, plan: Plan, crew: Sequence[tuple[Agent, int]], ground: workspace.Ground) -> None:
         self._rooms = rooms
+        self._crew = [agent for agent, _ in crew]
         self._plan = plan = going_on(rooms.record, plan)
         caps = plan.caps
         for agent, _ in crew:
@@ -249,7 +250,7 @@ class Floor:
         with Signals() as signals, control(self._rooms.folder, self.stop, self.factory.decide):
             self._signals = signals
             try:
-                self._follow(recovery.recover(self.factory))
+                self._follow(recovery.recover(self.factory, known_secrets(self._rooms.folder, self._crew)))
                 self._loans.sweep()
                 self._follow(recovery.under_this_ruler(self.factory))
                 self._watch()

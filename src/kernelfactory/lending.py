@@ -3,22 +3,35 @@ session. Refuses to know when a run ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 
-from kernelfactory import workspace
-from kernelfactory.agents import Agent
+from kernelfactory import agents, workspace
+from kernelfactory.agents import Agent, config
 from kernelfactory.desk import Lender, Place, Terms
 from kernelfactory.factory import Factory
 from kernelfactory.model import Assignment, BadInput
 from kernelfactory.process import end_within
 from kernelfactory.progress import Plan
-from kernelfactory.redact import Mask
+from kernelfactory.redact import SHORTEST, Mask
 from kernelfactory.shifts import KEEP_SECONDS, Shift
 
 GATE = "KF_GATEWAY"
 """What the token of a gateway's door is called where it is masked."""
+
+
+def known_secrets(folder: Path, crew: Iterable[Agent]) -> Mask:
+    """The secrets of all agents that are known here, for what a dead run left: its crew may have been another one."""
+    found = {name: value for agent in crew for name, value in agent.secrets.items()}
+    entries = config.load(folder)
+    for name, entry in entries.items():
+        more = dict(config.secrets_of(entry))
+        with suppress(BadInput):
+            more |= agents.find(name, entries)[0].secrets
+        found |= {f"{secret} of {name}": value for secret, value in more.items() if value not in found.values()}
+    return Mask({name: value for name, value in found.items() if len(value.strip()) >= SHORTEST})
 
 
 class Loans:
@@ -74,7 +87,7 @@ class Loans:
             share=agent.shares,
             routes=agent.routes,
             hosts=("*",) if open_web else agent.hosts,
-            refused=lambda text: self._factory.refuse(number, "network", text),
+            refused=partial(self._refused, number),
             check=partial(self._may_ask, number),
         )
         if shift.kept is not None:
@@ -86,6 +99,11 @@ class Loans:
             except BadInput as gone:
                 self._say(f"attempt {number}: {gone}; a new session goes on from attempt {shift.kept.attempt}")
         return workspace.lend(assignment, self._ground, slot=slot, outfit=outfit), None
+
+    def _refused(self, attempt: int, text: str) -> None:
+        """What it was refused has names in it that it chose."""
+        place = self.places.get(attempt)
+        self._factory.refuse(attempt, "network", (place and place.masked(text)) or "")
 
     def _may_ask(self, attempt: int) -> str | None:
         """Why an attempt may ask its model nothing more."""

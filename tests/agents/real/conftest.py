@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from atwork import Office
 from kernelfactory.agents import finding
+from overnight import BOTH, Evening
 
 REQUIRED = {
     "claude": "claude" in os.environ.get("KF_REQUIRE", "").split(","),
@@ -38,3 +39,21 @@ def program() -> Callable[[str], finding.Program]:
 def office(tmp_path: Path) -> Iterator[Office]:
     with ExitStack() as stack:
         yield Office(tmp_path / "scratch", stack)
+
+
+@pytest.fixture
+def there(program: Callable[[str], finding.Program]) -> None:
+    """Skips where one of those that work by night is not there."""
+    for name in BOTH:
+        program(name)
+
+
+@pytest.fixture
+def evening(tmp_path: Path) -> Iterator[Callable[[Mapping[str, str]], Evening]]:
+    """Makes a person's machine, with these variables."""
+    with ExitStack() as stack:
+
+        def made(variables: Mapping[str, str]) -> Evening:
+            return stack.enter_context(closing(Evening(tmp_path / str(len(os.listdir(tmp_path))), variables)))
+
+        yield made

@@ -9,20 +9,17 @@ import shutil
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kernelfactory import jail
-from kernelfactory.agents import finding
-from overnight import HELD, KEYS, KINDS, SECONDS, TINY, VALUES, Evening, asked, end, gone, living
+from overnight import BOTH, HELD, KEYS, SECONDS, TINY, VALUES, Evening, asked, end, gone, keys, living, stub
 from stubs import Fault, Stub, Turn, night
 
 HERE = Path(__file__).parents[2]
-BOTH = ("claude", "codex")
 MODELS = {"claude": "claude-sonnet-4-5", "codex": "gpt-5.5"}
 TOKENS = ("input", "output", "cache_read", "cache_write")
 ENOUGH = "--nudges=0"
@@ -47,31 +44,6 @@ LEFT = Turn(
         " setsid sleep 871 >/dev/null 2>&1 & (setsid nohup sleep 872 >/dev/null 2>&1 &); touch begun; sleep 873"
     ],
 )
-
-
-@pytest.fixture
-def there(program: Callable[[str], finding.Program]) -> None:
-    for name in BOTH:
-        program(name)
-
-
-@pytest.fixture
-def evening(tmp_path: Path) -> Iterator[Callable[..., Evening]]:
-    """Makes a person's machine, with these variables."""
-    with ExitStack() as stack:
-
-        def made(keys: Mapping[str, str]) -> Evening:
-            return stack.enter_context(closing(Evening(tmp_path / str(len(os.listdir(tmp_path))), keys)))
-
-        yield made
-
-
-def keys(*names: str) -> dict[str, str]:
-    return {KEYS[name]: VALUES[name] for name in names}
-
-
-def stub(name: str, play: list[Turn], *faults: Fault, **said: Any) -> Stub:
-    return KINDS[name](play, *faults, key=VALUES[name], **said)
 
 
 def digest(evening: Evening, attempt: int) -> str:
