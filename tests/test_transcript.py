@@ -450,6 +450,8 @@ def test_gemini_waits_over_several_lines() -> None:
         reset=Reset(after=5.978),
     )
     assert [event.trouble for event in parser("gemini").error("Attempt 2 failed. Retrying after 10ms")] == ["error"]
+    (limit,) = parser("gemini").error("Attempt 1 failed: no more.. Retrying after 7200000ms...")
+    assert (limit.trouble, limit.reset) == ("usage_limit", Reset(after=7200.0)), "nothing else says when"
     assert [event.trouble for event in parser("gemini").error("Attempt 2 failed. Retrying with backoff...")] == [
         "error"
     ]
@@ -536,12 +538,18 @@ def test_opencode_tools_thoughts_and_its_log() -> None:
     ]
     opencode = parser("opencode")
     log = 'level=ERROR message="stream error" '
-    assert opencode.error("level=INFO x") == ()
+    assert opencode.error("level=INFO x") == opencode.error("level=ERROR message=failed") == ()
     assert [event.trouble for event in opencode.error(log)] == ["error"]
     (limit,) = opencode.error(f'{log} error.error="usage limit reached, try again in 2 hours"')
     assert (limit.kind, limit.trouble, limit.reset) == ("limit", "usage_limit", Reset(after=7200))
     feed(opencode, {"type": "step_start"})  # printed before, read after
     assert last([*opencode.end(-9)], "end").trouble == "usage_limit"
+
+
+@pytest.mark.parametrize("aside_first", [False, True])
+def test_opencode_says_in_its_log_alone_that_there_is_no_such_model(aside_first: bool) -> None:
+    end = last(play("opencode_nomodel", parser("opencode"), 1, aside_first), "end")
+    assert (end.trouble, end.text) == ("model", "Model not found: anthropic/none-such.")
 
 
 def test_a_word_aside_does_not_undo_an_end() -> None:

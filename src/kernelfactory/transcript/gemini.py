@@ -105,9 +105,9 @@ class Gemini:
 
     def _waits(self, said: str, seconds: float) -> Sequence[Event]:
         self._take()
-        if seconds > _LONG:
-            limit = Event("limit", text=said, trouble="usage_limit", reset=Reset(after=seconds))
-            return self._turn.wrong(limit, aside=True)
+        if seconds > _LONG:  # the program adds up to a fifth to what the service said
+            opens = limits.reset(_WAIT.sub("", said)) or Reset(after=seconds)
+            return self._turn.wrong(Event("limit", text=said, trouble="usage_limit", reset=opens), aside=True)
         trouble = limits.trouble(said) or "error"
         return self._turn.wrong(Event("error", text=said, trouble=trouble, reset=Reset(after=seconds)), aside=True)
 

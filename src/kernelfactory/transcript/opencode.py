@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from kernelfactory.model import Tokens, Trouble
@@ -30,6 +31,8 @@ _NAMES: Mapping[str, Trouble] = {
     "MessageAbortedError": "cancelled",
     "ProviderModelNotFoundError": "model",
 }
+_NO_MODEL = re.compile(r"ProviderModelNotFoundError: ([^\"\\]{0,300})")
+"""In its log alone: its stream has an unknown error then."""
 
 
 class OpenCode:
@@ -40,6 +43,7 @@ class OpenCode:
         self._model, self._turn, self._spend = model, Turn(holds=True), Spend()
         self._dollars, self._steps = 0.0, 0
         self._priced = True
+        self._no_model: Event | None = None
 
     def line(self, line: str) -> Sequence[Event]:
         event = record(line)
@@ -59,12 +63,18 @@ class OpenCode:
             case "step_finish":
                 return self._finish(part)
             case "error":
-                return self._turn.wrong(_error(table(event, "error")))
+                error = _error(table(event, "error"))
+                return self._turn.wrong(self._no_model if error.trouble == "error" and self._no_model else error)
         return ()
 
     def error(self, line: str) -> Sequence[Event]:
         self._turn.noise(line)
-        if "level=ERROR" not in line or "stream error" not in line:
+        if "level=ERROR" not in line:
+            return ()
+        if (found := _NO_MODEL.search(line[:SHORT])) is not None:
+            self._no_model = Event("error", text=plain(found[1]), trouble="model")
+            return self._turn.wrong(self._no_model, aside=True)
+        if "stream error" not in line:
             return ()
         said = plain(line[line.find("error.error=") :] if "error.error=" in line else line, SHORT)
         trouble = limits.trouble(said) or "error"
