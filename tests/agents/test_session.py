@@ -349,6 +349,13 @@ def test_a_stalled_one_is_interrupted_killed_and_begun_anew() -> None:
     assert (usage.tokens, usage.dollars) == (8, 2.0)
 
 
+def test_one_that_takes_no_word_is_ended_at_once() -> None:
+    silent = Script([SAYS, Quiet(7000.0)], can_say=False, answers=False)
+    place, failed = failing(silent)
+    assert failed.trouble == "stalled" and silent.interrupted is None
+    assert silent.killed and place.clock.now == 600.0
+
+
 def test_a_stalled_one_without_nudges_left_has_failed() -> None:
     place, failed = failing(Script([SAYS, Quiet(7000.0)]))
     assert failed.trouble == "stalled" and "no sign of life" in str(failed)
@@ -471,6 +478,17 @@ def test_its_own_dollars_win_over_list_prices() -> None:
     assert tally.usage(1.0).dollars == 3.0, "by the list"
     tally.heard(spent(1_000_000, 2.5))
     assert tally.usage(1.0).dollars == 2.5
+
+
+def test_what_was_said_to_be_spent_is_never_unsaid() -> None:
+    tally = Tally()
+    tally.heard(spent(1_000_000, 3.5))
+    for less in (spent(5, 0.01), Event("usage", dollars=0.0), spent(1_000_000, 0.01), spent(1_000_000)):
+        tally.heard(less)
+        assert (tally.usage(1.0).tokens, tally.usage(1.0).dollars) == (1_000_000, 3.5)
+    tally.gone()
+    tally.heard(spent(5, 0.5))
+    assert (tally.usage(1.0).tokens, tally.usage(1.0).dollars) == (1_000_005, 4.0), "another process"
 
 
 def test_what_is_not_known_is_not_nothing() -> None:

@@ -36,7 +36,7 @@ class OneTurn:
         raise NotImplementedError("it cannot be said to: see can_say")
 
     def interrupt(self) -> None:
-        """There is no word for it."""
+        raise NotImplementedError("it cannot be told to stop: see can_say")
 
     def words(self) -> bytes:
         words, self._words = self._words, b""

@@ -74,7 +74,7 @@ class Dialogue(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """Ask the running turn to stop, where that can be said; the process is killed a moment later in any case."""
+        """Ask the running turn to stop; the process is killed a moment later in any case. Only when `can_say`."""
         ...
 
     def words(self) -> bytes:
@@ -352,8 +352,9 @@ class _Talk:
 
     def _end_it(self, why: Trouble, text: str, word: str = "") -> None:
         grace = FINAL if why == "budget" else GRACE
-        self._stop = _Stop(why, text, self._now() + grace, word)
-        self._dialogue.interrupt()
+        self._stop = _Stop(why, text, self._now() + (grace if self._dialogue.can_say else 0.0), word)
+        if self._dialogue.can_say:
+            self._dialogue.interrupt()
 
     def _after(self, done: Finished, idle: bool) -> _Ahead | None:
         whole, stop = self._whole, self._stop
