@@ -17,7 +17,7 @@ import pytest
 
 from kernelfactory import jail as jails
 from kernelfactory import problem
-from kernelfactory.model import Assignment, BadInput, Limits
+from kernelfactory.model import Assignment, BadInput, BadIntake, Limits
 from kernelfactory.process import Options
 from kernelfactory.workspace import NOTES_BYTES, PREFIX, Ground, Workspace, leftovers, lend, remove
 
@@ -304,6 +304,70 @@ def test_close_waits_for_one_who_still_writes_and_never_raises(ground: Ground) -
     workspace.close()
     writer.join()
     assert list(ground.root.iterdir()) == [] and workspace.faults == []
+
+
+# ── a home that is lent again ────────────────────────────────────────────────────────────────────
+
+TRAPS = {
+    "a pipe": "mkfifo ~/.a/b",
+    "a socket": 'python3 -c \'import os, socket; os.chdir(os.environ["HOME"]); socket.socket(1).bind(".a/b")\'',
+    "a link to a file": "ln -s OUTSIDE/kept ~/.a/b",
+    "a broken link": "ln -s OUTSIDE/new ~/.a/b",
+    "a link to a folder": "rmdir ~/.a && ln -s OUTSIDE ~/.a",
+    "a file that is a folder": "mkdir -p ~/.a/b/c/d && chmod 0 ~/.a/b",
+    "a folder that is a file": "rmdir ~/.a && touch ~/.a",
+    "a closed folder": "touch ~/.a/b && chmod 0 ~/.a",
+    "a closed home": "chmod 0 ~",
+    "a closed file": "touch ~/.a/b && chmod 0 ~/.a/b",
+    "nothing": "true",
+}
+
+
+def kept(ground: Ground, script: str) -> Path:
+    """The base of a workspace whose home an agent left so."""
+    with lend(assignment(), ground) as workspace:
+        assert workspace.run(["/bin/sh", "-c", f"mkdir ~/.a && {script}"], seconds=60).returncode == 0
+        workspace.keep(time.time() + 60)
+    return workspace.base
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_what_an_agent_left_in_its_home_is_in_nobodys_way(ground: Ground, tmp_path: Path, trap: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o755)
+    (outside / "kept").write_text("x")
+    before = os.stat(outside / "kept")
+    base = kept(ground, TRAPS[trap].replace("OUTSIDE", str(outside)))
+    with lend(assignment(), ground, slot=1, again=base) as workspace:
+        putting = threading.Thread(target=workspace.put, args=(".a/b", b"as we want it"), daemon=True)
+        putting.start()
+        putting.join(30)
+        assert not putting.is_alive(), "whoever puts a file there waits for ever"
+        said = sh(workspace, "cat ~/.a/b && ls -l ~/.a/b && touch ~/.a/b ~/.a/c && rm ~/.a/b")
+        assert said.startswith("as we want it-rw-------"), said
+    after = os.stat(outside / "kept")
+    assert os.listdir(outside) == ["kept"] and (outside / "kept").read_text() == "x"
+    assert (after.st_mode, after.st_uid, after.st_nlink) == (before.st_mode, before.st_uid, before.st_nlink)
+
+
+def test_a_file_is_put_nowhere_else(lent: Workspace) -> None:
+    for name in ("/etc/x", "../x", "a/../../x", "", "a//b"):
+        with pytest.raises(BadIntake):
+            lent.put(name, b"x")
+
+
+DEEP = "import os\nos.chdir(os.environ['HOME'])\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')"
+
+
+def test_a_home_of_any_depth_ends_no_run(ground: Ground) -> None:
+    """As root its owner changes; who made it too deep for that is not gone on with."""
+    base = kept(ground, f'python3 -c "{DEEP}"')
+    try:
+        with lend(assignment(), ground, slot=1, again=base) as workspace:
+            assert "dd" not in sh(workspace, "ls ~")
+    except BadInput as error:
+        assert "entries" in str(error)
+    assert list(ground.root.iterdir()) == []
 
 
 def test_leftovers_are_those_of_dead_processes(ground: Ground) -> None:

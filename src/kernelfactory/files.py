@@ -226,7 +226,8 @@ def read_head(folder: str | Path, name: str, size: int) -> bytes:
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _checked(name: str) -> tuple[str, ...]:
+def checked(name: str) -> tuple[str, ...]:
+    """The parts of a plain relative path. Raises BadIntake for any other."""
     parts = tuple(name.split("/"))
     if any(part in ("", ".", "..") for part in parts) or not _plain(name):
         raise BadIntake(f"{shown(name)!r}: not a plain relative path")
@@ -262,7 +263,7 @@ def write_tree(folder: str | Path, files: Files, *, sync: bool = False) -> None:
     base.mkdir(parents=True, exist_ok=True)
     made: set[tuple[str, ...]] = set()
     for name, data in sorted(files.items()):
-        parts = _checked(name)
+        parts = checked(name)
         if parts[:-1] not in made:
             _make_folders(base, parts[:-1])
             made.add(parts[:-1])

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from kernelfactory import cage, files, process
@@ -38,8 +39,9 @@ OUTPUT_BYTES = 8 << 20
 TALK_BYTES = 256 << 10
 """Kept of each output of an agent, without and with a transcript of its own."""
 
-_DEEP = 32
+_DEEP, _MANY = 32, 10_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +192,23 @@ class Workspace:
         return cage.HOME if self.cage == "bubblewrap" else str(self.home)  # no other jail can move a folder
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a file of the home, its folders made, as the agent's own. Raises BadIntake when a link or a file is in
-        the way."""
-        files.write_tree(self.home, {name: data})
-        path = self.home
-        for part in Path(name).parts:
-            path = path / part
+        """Write a file of the home, its folders made, as the agent's own. What an earlier attempt left in its way goes,
+        whatever it is. Raises BadIntake for a name that is no plain relative path."""
+        *folders, last = files.checked(name)
+        at = os.open(self.base, _FOLDER)
+        try:
+            for part in (HOME, *folders):
+                outer, at = at, _entered(part, at, self._uid)
+                os.close(outer)
+            with suppress(FileNotFoundError):
+                _cleared(last, at)
+            made = os.open(last, _NEW, 0o600, dir_fd=at)
+        finally:
+            os.close(at)
+        with os.fdopen(made, "wb") as file:
             if self._uid is not None:
-                os.chown(path, self._uid, self._uid, follow_symlinks=False)
-        os.chmod(path, 0o600)  # it was just written, so it is no link
+                os.fchown(made, self._uid, self._uid)
+            file.write(data)
 
     def run(
         self,
@@ -327,11 +337,29 @@ def remove(base: Path) -> None:
     any depth. What cannot be removed (another user's) raises OSError."""
     parent = os.open(base.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        waiting = [base.name]
-        while waiting:
-            waiting += _remove(waiting.pop(), parent, parent, 0)
+        _cleared(base.name, parent)
     finally:
         os.close(parent)
+
+
+def _entered(name: str, folder: int, uid: int | None) -> int:
+    """The folder `name` in an open one, opened; a new one of that user's when it is none."""
+    with suppress(OSError):
+        return _opened(name, folder)
+    with suppress(FileNotFoundError):
+        _cleared(name, folder)
+    os.mkdir(name, 0o700, dir_fd=folder)
+    opened = _opened(name, folder)
+    if uid is not None:
+        os.fchown(opened, uid, uid)
+    return opened
+
+
+def _cleared(name: str, folder: int) -> None:
+    """Remove what is called `name` in an open folder, and all below it."""
+    waiting = [name]
+    while waiting:
+        waiting += _remove(waiting.pop(), folder, folder, 0)
 
 
 def _remove(name: str, folder: int, top: int, depth: int) -> list[str]:
@@ -345,13 +373,21 @@ def _remove(name: str, folder: int, top: int, depth: int) -> list[str]:
             moved = f"{PREFIX}{secrets.token_hex(16)}"
             os.rename(name, moved, src_dir_fd=folder, dst_dir_fd=top)
             return [moved]
-        with os.scandir(opened) as found:
-            names = [entry.name for entry in found]
-        later = [deep for inner in names for deep in _remove(inner, opened, top, depth + 1)]
+        later, full = [], True
+        while full:  # who is still writing must not keep this going
+            names = _some(opened)
+            later += [deep for inner in names for deep in _remove(inner, opened, top, depth + 1)]
+            full = len(names) == _MANY
     finally:
         os.close(opened)
     os.rmdir(name, dir_fd=folder)
     return later
+
+
+def _some(folder: int) -> list[str]:
+    """Names in an open folder, few enough to be held."""
+    with os.scandir(folder) as found:
+        return [entry.name for entry in islice(found, _MANY)]
 
 
 def _opened(name: str, folder: int) -> int:

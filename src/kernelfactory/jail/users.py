@@ -7,10 +7,14 @@ import os
 import secrets
 from pathlib import Path
 
+from kernelfactory.model import BadInput
+
 UID_BASE = 60_000
 """The first of the user numbers that root drops to: 60000 + slot for cages, 60500 up for what the judge runs."""
 
 _SHARE = 500
+_DEEP, _ENTRIES = 128, 500_000
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _next = itertools.count(secrets.randbelow(_SHARE))
 
 
@@ -33,10 +37,30 @@ def judged_uid() -> int:
 
 
 def own(folder: str | Path, uid: int | None) -> None:
-    """Give `folder` and all in it to a cage's user (None: nothing to do). Links are given, not followed."""
+    """Give `folder` and all in it to a cage's user (None: nothing to do). Links are given, not followed. Raises
+    BadInput for one in which somebody has made more than anybody needs."""
     if uid is None:
         return
     os.chown(folder, uid, uid, follow_symlinks=False)
-    for _, folders, files, opened in os.fwalk(folder, follow_symlinks=False):
-        for name in (*folders, *files):
-            os.chown(name, uid, uid, dir_fd=opened, follow_symlinks=False)
+    opened = os.open(folder, _FOLDER)
+    try:
+        _own(opened, uid, _DEEP, _ENTRIES)
+    finally:
+        os.close(opened)
+
+
+def _own(folder: int, uid: int, deep: int, left: int) -> int:
+    """How many entries may still follow, of `left`."""
+    with os.scandir(folder) as found:
+        for entry in found:
+            left -= 1
+            if not (left and deep):
+                raise BadInput(f"a folder holds more than {_ENTRIES} entries, or folders below {_DEEP} others")
+            os.chown(entry.name, uid, uid, dir_fd=folder, follow_symlinks=False)
+            if entry.is_dir(follow_symlinks=False):
+                inner = os.open(entry.name, _FOLDER, dir_fd=folder)
+                try:
+                    left = _own(inner, uid, deep - 1, left)
+                finally:
+                    os.close(inner)
+    return left
