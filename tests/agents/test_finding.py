@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from kernelfactory.agents import finding, outfit
 from kernelfactory.agents.claude import KEYS, Claude
 from kernelfactory.agents.codex import Codex
 from kernelfactory.agents.config import Entry
+from kernelfactory.agents.opencode import OpenCode
 from kernelfactory.model import BadInput
+from kernelfactory.redact import Mask
 
 CPU = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine().lower())
 
@@ -138,11 +141,43 @@ def test_a_login_of_its_own_is_shared_and_its_tokens_are_secrets(tmp_path: Path)
         (tmp_path / ".credentials.json").write_text(text)
         (tmp_path / "auth.json").write_text(text)
         assert (claude.secrets, codex.secrets) == ({}, {})
-    held = {"claudeAiOauth": {"accessToken": "an access token", "refreshToken": "a refresh token", "expiresAt": 5}}
+    held = {"claudeAiOauth": {"accessToken": "an-access-token", "refreshToken": "a-refresh-token", "expiresAt": 5}}
     (tmp_path / ".credentials.json").write_text(json.dumps(held))
-    (tmp_path / "auth.json").write_text(json.dumps({"OPENAI_API_KEY": None, "tokens": {"access_token": "another"}}))
-    assert set(claude.secrets.values()) == {"an access token", "a refresh token"}
-    assert set(codex.secrets.values()) == {"another"}
+    (tmp_path / "auth.json").write_text(json.dumps({"OPENAI_API_KEY": None, "tokens": {"access_token": "another-one"}}))
+    assert set(claude.secrets.values()) == {"an-access-token", "a-refresh-token"}
+    assert set(codex.secrets.values()) == {"another-one"}
+
+
+def test_an_agent_that_writes_to_its_login_traps_nobody(tmp_path: Path) -> None:
+    """It may write there: so a pipe is not waited for, a link not followed, what has no end not read to it, and what
+    could be no token hides nothing and ends no run."""
+    login, real = tmp_path / "login", tmp_path / "elsewhere"
+    (login / "opencode").mkdir(parents=True)
+    real.write_text(json.dumps({"openai": {"key": "of-somebody-else"}}))
+    agent, file = OpenCode("openai/gpt-5", Entry("o", login=str(login))), login / "opencode/auth.json"
+    assert agent.secrets == {}
+    os.mkfifo(file)
+    read: list[object] = []
+    reader = threading.Thread(target=lambda: read.append(agent.secrets), daemon=True)
+    reader.start()
+    reader.join(30)
+    assert read == [{}], "whoever reads it waits for ever"
+    for place in ("/dev/zero", str(real)):
+        file.unlink()
+        file.symlink_to(place)
+        assert agent.secrets == {}
+    file.unlink()
+    file.write_text("{}")
+    os.truncate(file, 1 << 40)
+    assert agent.secrets == {}
+    file.write_text("[" * 100_000)
+    assert agent.secrets == {}
+    odd = {"key": "short", "access": 5, "refresh": "import numpy as np", "token": "a" * 9000}
+    many = {f"p\x1b[{n}": {"key": f"a-token-of-{n}"} for n in range(1000)}
+    file.write_text(json.dumps({"openai": odd, **many}))
+    found = agent.secrets
+    assert 0 < len(found) <= 64 and all(name.isprintable() for name in found)
+    assert Mask(found).text("import numpy as np, a-token-of-7") == "import numpy as np, [redacted:opencode-p__7-key]"
 
 
 # ── readiness ────────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from kernelfactory.agents import Readiness, Workplace, finding, outfit
@@ -234,8 +233,5 @@ def _routes(key: outfit.Key | None, upstream: str | None) -> tuple[Route, ...]:
 
 def _tokens(login: str) -> dict[str, str]:
     """The tokens of a login, by a name each; none where there is no login."""
-    try:
-        told = json.loads(Path(login, ".credentials.json").read_text("utf-8"))["claudeAiOauth"]
-        return {f"claude-{name}": told[name] for name in ("accessToken", "refreshToken") if told.get(name)}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return {}
+    told = table(outfit.logged_in(login, ".credentials.json"), "claudeAiOauth")
+    return outfit.tokens({f"claude-{name}": told.get(name) for name in ("accessToken", "refreshToken")})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from kernelfactory.agents import Readiness, Workplace, finding, outfit
@@ -291,10 +290,7 @@ def _routes(key: outfit.Key | None, upstream: str | None) -> tuple[Route, ...]:
 
 def _tokens(login: str) -> dict[str, str]:
     """The secrets of a login, by a name each; none where there is no login."""
-    try:
-        told = json.loads(Path(login, "auth.json").read_text("utf-8"))
-        held = {"OPENAI_API_KEY": told.get("OPENAI_API_KEY"), **(told.get("tokens") or {})}
-        names = ("OPENAI_API_KEY", "id_token", "access_token", "refresh_token")
-        return {f"codex-{name}": held[name] for name in names if held.get(name)}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return {}
+    told = outfit.logged_in(login, "auth.json")
+    held = {"OPENAI_API_KEY": told.get("OPENAI_API_KEY"), **table(told, "tokens")}
+    names = ("OPENAI_API_KEY", "id_token", "access_token", "refresh_token")
+    return outfit.tokens({f"codex-{name}": held.get(name) for name in names})

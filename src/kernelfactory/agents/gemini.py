@@ -147,10 +147,5 @@ def _routes(key: outfit.Key | None, upstream: str | None) -> tuple[Route, ...]:
 
 def _tokens(login: str) -> dict[str, str]:
     """The tokens of a login, by a name each; none where there is no login."""
-    try:
-        told = json.loads(Path(login, LOGIN[0]).read_text("utf-8"))
-        return {
-            f"gemini-{name}": told[name] for name in ("access_token", "refresh_token", "id_token") if told.get(name)
-        }
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return {}
+    told = outfit.logged_in(login, LOGIN[0])
+    return outfit.tokens({f"gemini-{name}": told.get(name) for name in ("access_token", "refresh_token", "id_token")})

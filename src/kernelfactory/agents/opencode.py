@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from kernelfactory.agents.session import Dialogue, converse
 from kernelfactory.gateway import Route
 from kernelfactory.model import AgentFailed, BadInput, Limits, Usage
 from kernelfactory.transcript import Event, Reset, parser
+from kernelfactory.transcript.loose import table
 from kernelfactory.view import Pair
 
 READS = ("effort", "flags", "path", "env", "secrets", "login", "hosts", "upstream", "model")
@@ -250,13 +250,7 @@ def _known(provider: str, entry: Entry) -> Provider | None:
 
 def _tokens(login: str) -> dict[str, str]:
     """The secrets of a login, by a name each; none where there is no login."""
-    try:
-        told = json.loads(Path(login, "opencode", "auth.json").read_text("utf-8"))
-        return {
-            f"opencode-{provider}-{name}": held[name]
-            for provider, held in told.items()
-            for name in ("key", "access", "refresh")
-            if held.get(name)
-        }
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return {}
+    told = outfit.logged_in(login, "opencode/auth.json")
+    held = {provider: table(told, provider) for provider in told}
+    names = ("key", "access", "refresh", "token")
+    return outfit.tokens({f"opencode-{each}-{name}": held[each].get(name) for each in held for name in names})

@@ -4,6 +4,7 @@ to know which one it is."""
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,9 +12,20 @@ from kernelfactory.agents import Readiness
 from kernelfactory.agents.config import Entry, secrets_of
 from kernelfactory.agents.finding import Program, version, within
 from kernelfactory.agents.inside import program, there
+from kernelfactory.files import read_head
+from kernelfactory.model import BadIntake
+from kernelfactory.redact import LONGEST, SHORTEST
+from kernelfactory.transcript.loose import record
 
 OUTSIDE = "kept-outside-the-cage"
 """What stands in the cage where a key would."""
+
+LOGIN_BYTES = 1 << 20
+TOKENS = 64
+"""Tokens of a login that are looked for; honest ones have a few."""
+
+_ODD = re.compile(r"[^A-Za-z0-9.:@_-]")
+_TOKEN = re.compile(rf"[!-~]{{{SHORTEST},{LONGEST}}}")
 
 MEASURE_SECONDS = 3600
 """How long the measure tool may take: it waits for its turn."""
@@ -49,6 +61,22 @@ def handed(entry: Entry, names: Sequence[str], environ: Mapping[str, str] = os.e
 def measure_tool(folder: str) -> tuple[str, ...]:
     """How the tool that measures is started as an MCP server, in the cage; empty where its library is not installed."""
     return program("measure_mcp", folder) if there("mcp") else ()
+
+
+def logged_in(login: str, name: str) -> dict[str, object]:
+    """What a file of a login says; nothing where there is none. Agents may write there: so no link or pipe is opened,
+    and no more is read than a login has."""
+    try:
+        folder, _, file = f"{os.path.realpath(login)}/{name}".rpartition("/")
+        return record(read_head(folder, file, LOGIN_BYTES).decode("utf-8"))
+    except (BadIntake, OSError, ValueError):
+        return {}
+
+
+def tokens(told: Mapping[str, object]) -> dict[str, str]:
+    """Those of a login's values that can be a token, by plain names: to be hidden wherever they show."""
+    found = [(key, value) for key, value in told.items() if isinstance(value, str) and _TOKEN.fullmatch(value)]
+    return {_ODD.sub("_", key[:100]): value for key, value in found[:TOKENS]}
 
 
 @dataclass(frozen=True, slots=True)
