@@ -7,6 +7,7 @@ from typing import Any
 
 from kernelfactory.agents.claude import Dialogue as Claude
 from kernelfactory.agents.codex import Dialogue as Codex
+from kernelfactory.agents.session import UNREAD
 from kernelfactory.model import Tokens
 
 THREAD = {"cwd": "/w", "model": "gpt-5.5", "threadId": None}
@@ -169,3 +170,15 @@ def test_a_claude_that_does_not_know_the_question_is_told_its_prompt() -> None:
     said(claude)
     heard(claude, type="control_response", response={"subtype": "error", "error": "unknown subtype"})
     assert [message["type"] for message in said(claude)] == ["user"]
+
+
+def test_who_asks_and_does_not_read_fills_no_memory() -> None:
+    codex, name = begun(), "n" * 10_000
+    for _ in range(2 * UNREAD // len(name)):
+        heard(codex, id=name, method="item/commandExecution/requestApproval", params={"threadId": "t1"})
+    assert UNREAD <= len(codex.words()) < UNREAD + 2 * len(name)
+    heard(codex, id=1000, method="item/commandExecution/requestApproval", params={"threadId": "t1"})
+    assert said(codex), "it reads again, so it is answered"
+    claude = Claude(("claude",), {}, "x" * UNREAD)
+    heard(claude, type="user", message={"content": []})
+    assert len(claude.words().splitlines()) == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from kernelfactory.agents import Readiness, Workplace, finding, outfit
 from kernelfactory.agents.config import NOTHING, Entry
-from kernelfactory.agents.session import converse
+from kernelfactory.agents.session import UNREAD, converse
 from kernelfactory.gateway import Route
 from kernelfactory.model import AgentFailed, Limits, Tokens, Usage
 from kernelfactory.transcript import Event, parser
@@ -211,7 +211,8 @@ class Dialogue:
         self._write({"type": "control_request", "request_id": request_id, "request": {"subtype": subtype}})
 
     def _write(self, message: Mapping[str, Any]) -> None:
-        self._words += json.dumps(message).encode() + b"\n"
+        if len(self._words) < UNREAD:
+            self._words += json.dumps(message).encode() + b"\n"
 
 
 def _tokens_of(used: object) -> Tokens:

@@ -8,7 +8,7 @@ from typing import Any
 
 from kernelfactory.agents import Readiness, Workplace, finding, outfit
 from kernelfactory.agents.config import NOTHING, Entry
-from kernelfactory.agents.session import converse
+from kernelfactory.agents.session import UNREAD, converse
 from kernelfactory.gateway import Route
 from kernelfactory.model import AgentFailed, Limits, Usage
 from kernelfactory.transcript import Event, parser
@@ -256,7 +256,8 @@ class Dialogue:
         self._write({"id": self._number, "method": method, "params": params})
 
     def _write(self, message: Mapping[str, Any]) -> None:
-        self._words += json.dumps(message).encode() + b"\n"
+        if len(self._words) < UNREAD:
+            self._words += json.dumps(message).encode() + b"\n"
 
 
 _ALLOWED: Mapping[str, Mapping[str, Any]] = {

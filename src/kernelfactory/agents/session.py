@@ -36,6 +36,9 @@ PARTING = 60.0
 SLEEPS = 5.0
 """Seconds after which an agent that says its account is used up, and does nothing more, waits for it to open."""
 
+UNREAD = 4 << 20
+"""Bytes that are held for a process that does not read what it is told; it gets no more."""
+
 TEXT, WARNINGS = 300, 20
 """Characters of what an agent says that are told, and how many of its warnings."""
 
