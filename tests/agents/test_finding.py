@@ -7,16 +7,21 @@ import os
 import platform
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from kernelfactory.agents import finding, outfit
+from kernelfactory.agents import Agent, Workplace, finding, outfit
+from kernelfactory.agents.acp import Acp
 from kernelfactory.agents.claude import KEYS, Claude
 from kernelfactory.agents.codex import Codex
 from kernelfactory.agents.config import Entry
+from kernelfactory.agents.gemini import Gemini
+from kernelfactory.agents.mini import Mini
 from kernelfactory.agents.opencode import OpenCode
-from kernelfactory.model import BadInput
+from kernelfactory.model import AgentFailed, BadInput, Limits
 from kernelfactory.redact import Mask
 
 CPU = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine().lower())
@@ -178,6 +183,41 @@ def test_an_agent_that_writes_to_its_login_traps_nobody(tmp_path: Path) -> None:
     found = agent.secrets
     assert 0 < len(found) <= 64 and all(name.isprintable() for name in found)
     assert Mask(found).text("import numpy as np, a-token-of-7") == "import numpy as np, [redacted:opencode-p__7-key]"
+
+
+class Looked:
+    """A workplace in which nothing can be started: what would have been."""
+
+    gateway, folder, home, cage, web, resumes = "http://127.0.0.1:1/the-token", "/w", "/h", "landlock", False, None
+
+    def __init__(self) -> None:
+        self.argv: tuple[str, ...] = ()
+        self.env: dict[str, str] = {}
+        self.files: dict[str, bytes] = {}
+
+    def put(self, name: str, data: bytes) -> None:
+        self.files[name] = data
+
+    def run(self, argv: Sequence[str], *, env: dict[str, str], talk: object) -> None:
+        self.argv, self.env = tuple(argv), env
+        raise OSError("not here")
+
+
+def test_no_command_shows_the_token_of_the_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a network of their own, cages reach the door at a port that all of this machine can reach, and everybody
+    can list commands: who knows the token spends the user's key."""
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.setenv(name, "a-key-of-a-test")
+    it = str(program(tmp_path / "it"))
+    entry = Entry(path=it, upstream="http://127.0.0.1:2")
+    acp = Entry(path=it, upstream="http://127.0.0.1:2", secrets=("OPENAI_API_KEY",), env={"U": "{upstream}/v1"})
+    agents: list[Agent] = [Claude(None, entry), Codex(None, entry), Gemini(None, entry), OpenCode("openai/m", entry)]
+    for agent in [*agents, Mini("gpt", Entry(upstream="http://127.0.0.1:2")), Acp(None, acp)]:
+        looked = Looked()
+        with pytest.raises(AgentFailed, match="not here"):
+            agent.work(cast(Workplace, looked), "b", Limits(60.0))
+        assert looked.argv and "the-token" not in " ".join(looked.argv), agent
+        assert "the-token" in repr((looked.env, looked.files)), "the check itself"
 
 
 # ── readiness ────────────────────────────────────────────────────────────────────────────────────

@@ -90,8 +90,8 @@ class Codex:
             raise AgentFailed("codex is not installed", trouble="config")
         argv = (*self._program.argv, *COMMAND, *self._config(workplace), *self.entry.flags)
         env = self._env(workplace)
-        for folder in (".codex", "tmp"):
-            workplace.put(f"{folder}/.keep", b"")  # it makes neither itself
+        workplace.put(".codex/config.toml", "".join(f"{line}\n" for line in self._model_at(workplace)).encode())
+        workplace.put("tmp/.keep", b"")  # it makes no folder of these itself
         asked: dict[str, Any] = {"cwd": workplace.folder, "model": self.model, **FREE}
         if self.entry.login:
             asked["ephemeral"] = True
@@ -119,15 +119,18 @@ class Codex:
             set_["web_search"] = "disabled"  # done at the service, which no cage can see
         if self.entry.effort:
             set_["model_reasoning_effort"] = self.entry.effort
-        if self._key is not None:
-            set_ |= {"model_provider": "kf"} | {
-                f"model_providers.kf.{key}": value for key, value in _provider(workplace).items()
-            }
         if tool := outfit.measure_tool(workplace.folder):
             server = "mcp_servers.kernelfactory"
             set_ |= {f"{server}.command": tool[0], f"{server}.args": list(tool[1:])}
             set_[f"{server}.tool_timeout_sec"] = outfit.MEASURE_SECONDS
         return [word for key, value in set_.items() for word in ("-c", f"{key}={json.dumps(value)}")]
+
+    def _model_at(self, workplace: Workplace) -> list[str]:
+        """More of them, in a file: everybody on this machine may see a command, and this holds the door's token."""
+        if self._key is None:
+            return []
+        provider = {f"model_providers.kf.{key}": value for key, value in _provider(workplace).items()}
+        return [f"{key} = {json.dumps(value)}" for key, value in {"model_provider": "kf", **provider}.items()]
 
 
 class Dialogue:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from kernelfactory.agents import Readiness, Workplace
 from kernelfactory.agents.config import NOTHING, Entry, secrets_of
-from kernelfactory.agents.inside import program
+from kernelfactory.agents.inside import BASE, program
 from kernelfactory.agents.inside.dialogue import Dialogue
 from kernelfactory.agents.session import converse
 from kernelfactory.agents.upstreams import LOCAL, header, host
@@ -80,12 +80,12 @@ class Mini:
         state = self.state()
         if not state.ready:
             raise AgentFailed(f"{self.name}: {state.advice}", trouble="config" if state.login else "auth")
-        env = {**self.entry.env, **self._more}
         base = f"{workplace.gateway}/{self._api}"
+        env = {**self.entry.env, **self._more, BASE: base}
 
         def make(prompt: str, session: str | None) -> Dialogue:
             resumed = () if session is None else (f"--session={session}",)
-            told = (f"--api={self._api}", f"--base={base}", f"--model={self._model}", *self._flags, *resumed)
+            told = (f"--api={self._api}", f"--model={self._model}", *self._flags, *resumed)
             return Dialogue(program("mini", *told), env, prompt)
 
         return converse(workplace, make, brief, limits)

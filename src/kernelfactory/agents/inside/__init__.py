@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
+BASE = "KF_BASE"
+"""The variable in which a program finds where its model's API begins: what a command says, all of a machine can see."""
+
 
 def program(name: str, *arguments: str) -> tuple[str, ...]:
     """The command that starts the program `name` of this package; any cage shows all that it needs."""

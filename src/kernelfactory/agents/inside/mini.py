@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from kernelfactory import process
-from kernelfactory.agents.inside import endpoints
+from kernelfactory.agents.inside import BASE, endpoints
 from kernelfactory.agents.inside.endpoints import Asked, Endpoint, How, Message
 from kernelfactory.agents.inside.lines import Word, listen, say
 from kernelfactory.model import Tokens
@@ -211,14 +211,13 @@ def _calls(message: Message) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--api", choices=("openai", "anthropic"), required=True)
-    parser.add_argument("--base", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--effort")
     parser.add_argument("--session")
     parser.add_argument("--output-tokens", type=int, default=How.output)
     parser.add_argument("--retries", type=int, default=5)
     asked = parser.parse_args(arguments)
-    how = How(asked.base, asked.model, asked.effort, asked.output_tokens)
+    how = How(os.environ[BASE], asked.model, asked.effort, asked.output_tokens)
     endpoint = endpoints.OpenAI(how, SYSTEM) if asked.api == "openai" else endpoints.Anthropic(how, SYSTEM)
     return 0 if Mini(endpoint, asked.model, asked.session, asked.retries).run() else 1
 
