@@ -20,9 +20,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kernelfactory import jail, process
 from kernelfactory.cage import Cage
@@ -57,8 +56,7 @@ Run = Callable[[Sequence[str], Halt, Options], Finished]
 # ── a process seen from outside ──────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """What a process has by now: CPU seconds of its own threads, how often those went to sleep, how many there are;
     open files; bytes in memory, and those that are its own (the shared ones in parts)."""
 
@@ -85,11 +83,11 @@ def look(pid: int) -> Look:
     return Look(time.monotonic(), cpu, waits, threads, len(os.listdir(f"/proc/{pid}/fd")), rss, own)
 
 
-def watched(pid: int, agents: int, seconds: float, said: Callable[[], int]) -> dict[str, Any]:
-    """What a process takes within so many seconds, in which `agents` say lines; `said`: how many by now."""
-    lines, before = said(), look(pid)
+def watched(pid: int, agents: int, seconds: float, count: Callable[[], int]) -> dict[str, Any]:
+    """What a process takes within so many seconds, in which `agents` say lines; `count`: how many by now."""
+    lines, before = count(), look(pid)
     time.sleep(seconds)
-    after, lines = look(pid), said() - lines
+    after, lines = look(pid), count() - lines
     wall, waits = after.at - before.at, after.waits - before.waits
     return {
         "agents": agents,
@@ -178,17 +176,39 @@ def streams(
 # ── the whole floor ──────────────────────────────────────────────────────────────────────────────
 
 
+def script(base: Path, text: str = AGENT) -> Path:
+    """A program for cages, which are other users."""
+    base.chmod(0o755)
+    path = base / "agent.sh"
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def transcripts(folder: Path) -> list[Path]:
+    """Of the attempts of an experiment that have said something."""
+    return [*(folder / "attempts").glob("*/transcript.jsonl")]
+
+
+def said(folder: Path) -> int:
+    """Lines in all of them."""
+    return sum(path.read_bytes().count(b"\n") for path in transcripts(folder))
+
+
+def let_go(scratch: Path) -> None:
+    """Tell every agent that it may go."""
+    for place in scratch.glob("*/kf-*/work"):
+        with suppress(OSError):  # it is gone already
+            (place / "go").touch()
+
+
 class Floor:
     """`kf run` of so many agents as a process of its own, allowed a thousand files unless it asks for more; `live`: on
-    a terminal of 160 by 60."""
+    a terminal of 160 by 60; `text`: what they do; `more` of its options."""
 
-    def __init__(self, base: Path, agents: int, live: bool = False) -> None:
-        base.chmod(0o755)  # cages are other users
-        agent = base / "agent.sh"
-        agent.write_text(AGENT)
-        agent.chmod(0o755)
+    def __init__(self, base: Path, agents: int, live: bool = False, *, text: str = AGENT, more: Sequence[str] = ()):
         self.folder, self.scratch, self._base, self._agents = base / "x", base / "scratch", base, agents
-        spec = ("--agent", f"command@{agent}:{agents}", "--dollars", "1e6")
+        spec = ("--agent", f"command@{script(base, text)}:{agents}", "--dollars", "1e6", *more)
         where = ("--dir", str(self.folder), "--scratch", str(self.scratch))
         self.began = time.monotonic()
         self._process = self._kf(live, "run", str(TINY), *spec, *where)
@@ -207,15 +227,9 @@ class Floor:
                 os.close(theirs)
         return started
 
-    def transcripts(self) -> list[Path]:
-        return [*(self.folder / "attempts").glob("*/transcript.jsonl")]
-
-    def said(self) -> int:
-        return sum(path.read_bytes().count(b"\n") for path in self.transcripts())
-
-    def begun(self) -> float:
-        """Seconds until the last agent has said something."""
-        while len(self.transcripts()) < self._agents:
+    def begun(self, attempts: int | None = None) -> float:
+        """Seconds until so many attempts (None: one of every agent) have said something."""
+        while len(transcripts(self.folder)) < (attempts or self._agents):
             if self._process.poll() is not None:
                 raise SystemExit(f"controller: the run ended: {(self._base / 'out').read_text()}")
             time.sleep(0.05)
@@ -225,8 +239,7 @@ class Floor:
         """Seconds until all is over when every agent is told to go."""
         self._kf(False, "stop", str(self.folder)).wait()
         begin = time.monotonic()
-        for place in self.scratch.glob("*/kf-*/work"):
-            (place / "go").touch()
+        let_go(self.scratch)
         self._process.wait()
         return time.monotonic() - begin
 
@@ -259,7 +272,7 @@ def floor(agents: int = SLOTS, seconds: float = SECONDS, live: bool = False) -> 
     with tempfile.TemporaryDirectory() as name, Floor(Path(name), agents, live) as run:
         begun = run.begun()
         time.sleep(EVERY)
-        figures = watched(run.pid, agents, seconds, run.said)
+        figures = watched(run.pid, agents, seconds, lambda: said(run.folder))
         over = {"cut_short_seconds": run.cut_short()} if live else {"drained_seconds": run.drained()}
     return {**figures, "begun_seconds": begun, **over}
 
