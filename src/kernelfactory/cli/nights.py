@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 Parked = Mapping[str, tuple[float | None, str]]
 """Who waits: until when (epoch seconds; None: until a person sees to it), and why."""
 
-LAST = 5
+LAST = 8
 """Incidents that `kf status` lists."""
+ROUTINE = ("nudge", "wind-down")
+"""Kinds that are only counted there: a night has many, and `kf show N` has them all."""
 
 
 def local(at: float) -> str:
@@ -69,6 +71,11 @@ def incidents(happened: Sequence[Happened]) -> None:
         for i in happened
     ]
     table(("when", "attempt", "agent", "incident", "what"), rows, left=("when", "agent", "incident", "what"))
+
+
+def rare(happened: Sequence[Happened]) -> list[Happened]:
+    """The last ones that a person wants to know of in the morning."""
+    return [i for i in happened if i.kind not in ROUTINE][-LAST:]
 
 
 def counted(kinds: Mapping[str, int]) -> list[str]:

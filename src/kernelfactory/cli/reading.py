@@ -54,7 +54,7 @@ def status(experiment: Experiment = None, json: Json = False) -> int:
     at = time.time()
     with _open(experiment) as reader:
         now, metric, outcomes = reader.status(at), reader.experiment.metric, reader.outcomes()
-        parked, kept, last = reader.parked(), reader.kept(at), reader.incidents(last=nights.LAST)
+        parked, kept, last = reader.parked(), reader.kept(at), nights.rare(reader.incidents())
         folder = path_shown(reader.folder)
     if json:
         document({**now, "outcomes": outcomes})
