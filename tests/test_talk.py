@@ -180,6 +180,24 @@ def test_a_longer_one_is_cut_and_memory_is_bounded() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "kilobytes"
 
 
+FORGES = """
+import os, subprocess, sys
+print("said", flush=True)
+forge = "echo forged > /proc/%d/fd/1; echo forged > /proc/%d/fd/2" % (os.getpid(), os.getpid())
+subprocess.run(["sh", "-c", forge], stdin=subprocess.DEVNULL, capture_output=True)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="there are no such names here")
+def test_no_other_process_puts_a_line_in_between() -> None:
+    said = Said()
+    assert run([python(), "-c", FORGES], env=ENV, seconds=60.0, options=Options(talk=said)).returncode == 0
+    assert (said.lines, said.errors) == (["said"], [])
+    heard: list[str] = []  # injected fault: a pipe, which a listener has
+    run([python(), "-c", FORGES], env=ENV, seconds=60.0, options=Options(on_line=heard.append))
+    assert heard == ["said", "forged"]
+
+
 def test_no_descriptor_is_left() -> None:
     def held() -> int:
         return len(os.listdir("/proc/self/fd"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 import threading
 import time
 import weakref
@@ -101,11 +102,25 @@ class End:
         self.fd = self.theirs = -1
 
 
-class Sink(End):
-    """What came from one pipe, up to its cap; each line, cut at `most` bytes, is told as it comes."""
+def _sealed() -> tuple[int, int]:
+    """As a pipe is, but nobody can open its other end by name (/proc/PID/fd/1): only who was given it writes to it."""
+    mine, theirs = socket.socketpair()
+    return mine.detach(), theirs.detach()
 
-    def __init__(self, cap: int, keep_going: bool, on_line: Callable[[str], None] | None = None, most: int = LINE):
-        super().__init__(*os.pipe())
+
+class Sink(End):
+    """What came from one pipe, up to its cap. With `on_line` each line, cut at `most` bytes, is told as it comes; in a
+    conversation (`sealed`) no other process can put a line in between."""
+
+    def __init__(
+        self,
+        cap: int,
+        keep_going: bool,
+        on_line: Callable[[str], None] | None = None,
+        most: int = LINE,
+        sealed: bool = False,
+    ) -> None:
+        super().__init__(*(_sealed() if sealed else os.pipe()))
         self.cap, self.keep_going, self.on_line, self.most = cap, keep_going, on_line, most
         self.data = bytearray()
         self.line = bytearray()

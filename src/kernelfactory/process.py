@@ -431,7 +431,7 @@ def _ends(stdin: bytes, options: Options) -> tuple[Feed, list[Sink], Dialogue | 
         sinks = [Sink(cap, going, options.on_line), Sink(cap, going)]
     else:
         dialogue = Dialogue(options.talk, feed)
-        sinks = [Sink(cap, going, dialogue.line, TALK_LINE), Sink(cap, going, dialogue.error, TALK_LINE)]
+        sinks = [Sink(cap, going, heard, TALK_LINE, sealed=True) for heard in (dialogue.line, dialogue.error)]
     return feed, sinks if options.data_fd_env is None else [*sinks, Sink(options.data_bytes, False)], dialogue
 
 
