@@ -28,6 +28,7 @@ from kernelfactory.budget import (
     bound,
     estimate,
     exhausted,
+    full,
     needs_cap,
     overshoot,
     passed,
@@ -156,6 +157,15 @@ def test_an_attempt_of_unknown_price_is_charged_by_its_tokens() -> None:
     assert ledger.settled(spend, [odd]).charged() == 6.0 + 1.5 + 2 * 6.0
     guess = passed(replace(ledger, accounts={"a": Account(spend, each=AttemptCaps(1.5))}, running=(odd,)), 1)
     assert guess == ("the cap of $1.50 for one attempt is reached ($1.50 spent, its price a guess)", 3, "attempt")
+
+
+def test_what_is_used_up_is_so_for_whoever_comes() -> None:
+    ledger = Ledger(Caps(attempts=3, dollars=15.0), Spend(attempts=1, dollars=6.0), running=running(1))
+    assert full(ledger) is None and barred(ledger, "a") is not None, "what is held may come back"
+    assert full(replace(ledger, running=running(2))) == ("all 3 attempts are made", 0, "experiment")
+    assert full(replace(ledger, spend=Spend(attempts=1, dollars=15.0))) is not None
+    unknown = replace(ledger, spend=Spend(dollars=6.0, unpriced=1), running=running(1, dollars=None))
+    assert full(unknown) is None, "it has not ended yet"
 
 
 def test_free_attempts_do_not_wait_for_money() -> None:

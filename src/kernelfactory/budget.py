@@ -286,6 +286,12 @@ def exhausted(caps: Caps, spend: Spend, reserved: Reserved = NOTHING, typical: T
     return None
 
 
+def full(ledger: Ledger) -> Stop | None:
+    """Is a cap of the experiment reached, whoever would start? None: no."""
+    spend = ledger.settled(ledger.spend, ledger.running)
+    return exhausted(ledger.caps, spend, Reserved(len(ledger.running)), ledger.typical)
+
+
 def barred(ledger: Ledger, agent: str) -> Stop | None:
     """May an attempt of `agent` start now? None: yes. Asks for the experiment first, then for the agent's own caps."""
     spend = ledger.settled(ledger.spend, ledger.running)

@@ -259,6 +259,12 @@ class Factory:
         parent = cut.attempt if self.population.find(cut.attempt) is not None else cut.parent or 0
         return Choice(parent, cut.island, f"goes on with attempt {cut.attempt}, which was cut short", move="continue")
 
+    def room(self) -> None:
+        """Raises NoMore when no attempt may begin any more, whoever is free for it."""
+        ledger = self.rooms.record.ledger(self.rooms.clock(), self.caps)
+        if (stop := budget.full(ledger)) is not None:
+            raise NoMore(stop.why, stop.exit_code, len(ledger.running))
+
     def _refuse_beyond_caps(self, worker: Worker, now: float) -> None:
         ledger = self.rooms.record.ledger(now, self.caps)
         stop = budget.barred(ledger, worker.agent)

@@ -82,13 +82,14 @@ class Floor:
             if said := budget.needs_cap(agent.name, agent.costs_money, caps, agent.counts_tokens):
                 raise BadInput(said)
         self._started = time.monotonic()
+        parked = rooms.record.parked()
         run = rooms.record.start_run(opened(rooms, plan, crew), rooms.clock())
         self.factory = Factory(rooms, run, caps)
         if caps.seconds is not None:  # what earlier runs took counts; the time between them does not
             self.factory.deadline = rooms.clock() + caps.seconds - rooms.record.hours(rooms.clock()) * 3600.0
         seats = [(spec(agent), agent) for agent, slots in crew for _ in range(slots)]
         self.slots = [Slot(number, key, agent, key) for number, (key, agent) in enumerate(seats)]
-        self._shifts = Shifts(rooms, run, dict(seats), plan.switching)
+        self._shifts = Shifts(rooms, run, dict(seats), plan.switching, parked)
         self._shifts.listen(self.message)
         self._loans = Loans(self.factory, plan, ground, self.message)
         self._ground = ground
@@ -124,7 +125,7 @@ class Floor:
         slot.began, slot.idle = time.monotonic(), "claiming"
         shift = self._shifts.next(slot.own)
         if isinstance(shift, Wait):
-            self._rest(slot, shift)
+            self._idle(slot, shift)
             return
         slot.agent, handed = shift.agent, None
         try:
@@ -140,6 +141,15 @@ class Floor:
         if handed is not None:
             self._note(shift.agent, handed)
             self._shifts.over(shift, handed)
+
+    def _idle(self, slot: Slot, wait: Wait) -> None:
+        """No agent is free for this slot. That is not waited for when a cap has left nothing to do."""
+        try:
+            self.factory.room()
+        except NoMore as full:
+            self._full(full, slot)
+        else:
+            self._rest(slot, wait)
 
     def _rest(self, slot: Slot, wait: Wait) -> None:
         """No agent is free for this slot: until one is, or for good, when none is left for any slot."""

@@ -14,7 +14,7 @@ from kernelfactory.agents import Agent
 from kernelfactory.assay import Rooms
 from kernelfactory.factory import Handed
 from kernelfactory.model import Incident
-from kernelfactory.record import Kept
+from kernelfactory.record import Kept, Member
 from kernelfactory.rota import Ending, Standing, Wait
 
 HELD_SECONDS = 5.0
@@ -39,16 +39,21 @@ class Shift:
         return Path(self.kept.workspace).parent if self.kept is not None and self.kept.workspace else None
 
 
+Parked = Mapping[Member, tuple[float | None, str]]
+"""Who waits, until when (epoch seconds; None: until a person sees to it), and why."""
+
 PROGRAMS = ("acp", "command", "scripted")
 """Kinds of agents of which SPEC names the program itself, unless agents.toml does."""
 
 
+def _called(agent: Agent) -> str:
+    """What its account is called: models of one name may share one, programs have nothing in common."""
+    return spec(agent) if agent.entry.agent in PROGRAMS and agent.entry.path is None else agent.name
+
+
 def _account(agent: Agent) -> str:
-    """Whose usage limit it works under: models that one name reaches at the same service wait together; programs have
-    nothing in common."""
-    if agent.entry.agent in PROGRAMS and agent.entry.path is None:
-        return spec(agent)
-    return " ".join((agent.name, *(route.upstream for route in agent.routes), *agent.hosts))
+    """Whose usage limit it works under: models that one name reaches at the same service wait together."""
+    return " ".join((_called(agent), *(route.upstream for route in agent.routes), *agent.hosts))
 
 
 def spec(agent: Agent) -> str:
@@ -57,9 +62,9 @@ def spec(agent: Agent) -> str:
 
 
 class Shifts:
-    """The crew of a run, by SPEC (`name` or `name@model`). Thread-safe."""
+    """The crew of a run, by SPEC (`name` or `name@model`); `parked`: who waits when it begins. Thread-safe."""
 
-    def __init__(self, rooms: Rooms, run: int, crew: Mapping[str, Agent], switching: bool) -> None:
+    def __init__(self, rooms: Rooms, run: int, crew: Mapping[str, Agent], switching: bool, parked: Parked) -> None:
         self._rooms, self._run, self._crew, self._switching = rooms, run, crew, switching
         self._lock = threading.Lock()
         self._busy = dict.fromkeys(crew, 0)
@@ -67,19 +72,24 @@ class Shifts:
         self._capped: dict[str, str] = {}
         self._held: dict[str, tuple[float, str]] = {}
         self._told: Callable[[str], None] = lambda text: None
-        self._standings = {_account(agent): Standing(agent.name) for agent in crew.values()}
-        for name, (until, why) in rooms.record.parked().items():
-            self._park(name, until or 0.0, why)
+        self._standings = {_account(agent): Standing(_called(agent)) for agent in crew.values()}
         self._dice = random.Random()  # only for jitter: no choice of a parent hangs on it
+        for who, (until, why) in parked.items():
+            if why == rota.LIMIT and until is not None and until > rooms.clock():
+                self._park(who, until)
 
-    def _park(self, name: str, until: float, why: str) -> None:
-        """What an earlier run left: a usage limit still holds; what a person was to see to has been seen to."""
-        known = [account for account, standing in self._standings.items() if standing.name == name]
-        if why == rota.LIMIT and until > self._rooms.clock() and known:
-            for account in known:
-                self._standings[account] = Standing(name, until=until, why=why, reset=until)
-        else:
-            self._rooms.record.pause(self._run, name, None)
+    def _park(self, who: Member, until: float) -> None:
+        """A usage limit still holds, also for another model of the same name. What an earlier run left beside it has
+        been seen to, or is tried again."""
+        mine = [agent for agent in self._crew.values() if (agent.name, agent.model) == who]
+        like = [agent for agent in self._crew.values() if agent.name == who[0] == _called(agent)]
+        for account, agent in {_account(agent): agent for agent in mine or like}.items():
+            self._standings[account] = Standing(_called(agent), until=until, why=rota.LIMIT, reset=until)
+            self._rooms.record.pause(self._run, self._sharing(account), until, rota.LIMIT)
+
+    def _sharing(self, account: str) -> list[Member]:
+        """Who waits together."""
+        return [(agent.name, agent.model) for agent in self._crew.values() if _account(agent) == account]
 
     def listen(self, told: Callable[[str], None]) -> None:
         """Who is told, in words, what changes."""
@@ -144,7 +154,7 @@ class Shifts:
             said = rota.ended(old, ending, self._dice.random())
             self._standings[account] = said.standing
             if said.standing.until != old.until:
-                self._rooms.record.pause(self._run, shift.agent.name, said.standing.until, said.standing.why)
+                self._rooms.record.pause(self._run, self._sharing(account), said.standing.until, said.standing.why)
         if said.incident is not None:
             self._note(said.incident, said.text, handed.attempt, shift.agent.name)
 
@@ -162,7 +172,7 @@ class Shifts:
         said = rota.started(self._standings[account], now)
         self._standings[account] = said.standing
         if said.incident is not None:
-            self._rooms.record.pause(self._run, name, None, "")
+            self._rooms.record.pause(self._run, self._sharing(account), None)
             self._note(said.incident, said.text, None, name)
 
     def _session(self, agent: Agent, now: float) -> Kept | None:

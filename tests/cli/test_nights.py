@@ -53,8 +53,8 @@ def night(experiment: Path) -> Path:
     now = time.time()
     with Record.open(experiment) as record:
         run = record.start_run(Start(60.0, "bubblewrap", "judged", "c", "sha256:9f2b11aa", crew=crew), now)
-        record.pause(run, "claude", now + 7380.0, "at its usage limit\x1b[31m")
-        record.pause(run, "codex", None, "not logged in")
+        record.pause(run, [("claude", "opus"), ("claude", "sonnet")], now + 7380.0, "at its usage limit\x1b[31m")
+        record.pause(run, [("codex", None)], None, "not logged in")
         first = claimed(record, run)
         record.lent(first, workspace="/lent/4")
         record.session(first, "7c7e6aa8")
@@ -118,7 +118,7 @@ def test_kept_sessions_are_listed_until_they_are_gone_on_with(kf: Any, night: Pa
 
 def test_nobody_waits_any_more_when_the_time_is_over(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Reader.open(night) as reader:
-        agents, parked = reader.agents(), {"claude": (5000.0, "x")}
+        agents, parked = reader.agents(), {("claude", "opus"): (5000.0, "x")}
     nights.crew(agents, parked, 4999.0)
     assert "why" in capsys.readouterr().out
     nights.crew(agents, parked, 5000.0)

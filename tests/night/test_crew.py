@@ -149,7 +149,7 @@ def test_what_is_held_is_not_held_for_ever_when_nothing_runs(house: House) -> No
     clock, day = house.clock, Fake("day", works(60.0))
     with Record.open(house.folder) as record:
         run = record.start_run(Start(60.0, "none", "judged", "c", "x", crew=(Crew("day", None, 1, True),)), START)
-        shifts = Shifts(SimpleNamespace(record=record, clock=clock), run, {"day": day}, True)  # type: ignore[arg-type, dict-item]
+        shifts = Shifts(SimpleNamespace(record=record, clock=clock), run, {"day": day}, True, {})  # type: ignore[arg-type, dict-item]
         shifts.capped("day", "no room", for_good=False)
         waits = shifts.next("day")
         assert isinstance(waits, Wait) and waits == (START + HELD_SECONDS, "no room")
@@ -158,6 +158,21 @@ def test_what_is_held_is_not_held_for_ever_when_nothing_runs(house: House) -> No
         shifts.capped("day", "all is spent", for_good=True)
         clock.sleep(HELD_SECONDS)
         assert shifts.next("day") == Wait(None, "all is spent")
+
+
+@pytest.mark.parametrize("caps", [Caps(attempts=2), Caps(dollars=0.2), Caps(tokens=2000)])
+def test_at_a_cap_nobody_is_waited_for(house: House, caps: Caps) -> None:
+    """The last attempt that there was room for has come to its usage limit: the run is over, and not in an hour."""
+
+    def both(me: Fake, workplace: Workplace, limits: Limits) -> Usage:
+        works(60.0)(me, workplace, limits)
+        if workplace.assignment.attempt == 2:
+            raise UsageLimit("used up", until=me.clock() + 3600.0, usage=usage(0.1))
+        return usage(0.1)
+
+    ending = house.run(caps, (Fake("day", both), 1))
+    assert ending.exit_code == (0 if caps.attempts else 3) and len(house.rows()) == 2
+    assert house.clock() < START + 600.0, "it waited for the account"
 
 
 # ── agents with faults ───────────────────────────────────────────────────────────────────────────
@@ -195,7 +210,21 @@ def test_programs_that_go_by_one_name_have_accounts_of_their_own(house: House) -
     assert [row.model for row in house.rows()].count("./a") == 1
     assert [row.model for row in house.rows()].count("./b") == 8
     mine, other = (Fake("day", used_up, model="large"), Fake("day", works(60.0), model="small"))
+    house.clock.sleep(3600.0)
     house.run(Caps(attempts=12), (mine, 1), (other, 1), switching=False)
     day = [row for row in house.rows() if row.agent == "day"]
     soon = sorted(row.model or "" for row in day if row.started_at - day[0].started_at < 3600.0)
     assert len(day) == 3 and soon == ["large", "small"], "it ran already; the next one waits for the window"
+
+
+def test_who_waits_when_a_run_ends_goes_on_waiting_and_nobody_else(house: House) -> None:
+    kind = Entry(name="command", agent="command")
+    login, mine = Fake("day", used_up, model="large"), Fake("command", used_up, kind, model="./a")
+    house.run(Caps(attempts=2), (login, 1), (mine, 1), switching=False)
+    now = house.clock()
+    other, free = Fake("day", works(60.0), model="small"), Fake("command", works(60.0), kind, model="./b")
+    house.run(Caps(attempts=9), (free, 1), (other, 1), (mine, 1), switching=False)
+    later = house.rows()[2:]
+    assert {row.model for row in later if row.started_at < now + 3500.0} == {"./b"}, "it was never at a limit"
+    with Reader.open(house.folder) as reader:
+        assert reader.parked().keys() == {("command", "./a"), ("day", "small")}, "another model of the same login waits"

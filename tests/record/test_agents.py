@@ -164,28 +164,25 @@ def test_before_a_run_nothing_is_capped(book):
 # ── who waits ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_agent_waits_with_all_its_models_and_a_new_run_knows(night):
+def test_who_waits_until_when_and_why(night):
     record = night.record
     assert record.parked() == {}
-    record.pause(night.run, "claude", 5000.0, "usage limit, resets 3am")
-    record.pause(night.run, "command", math.inf, "not logged in")
-    assert record.parked() == {"claude": (5000.0, "usage limit, resets 3am"), "command": (None, "not logged in")}
+    claudes, said = [("claude", "opus"), ("claude", "sonnet")], (5000.0, "usage limit, resets 3am")
+    record.pause(night.run, claudes, *said)
+    record.pause(night.run, [("command", "./a")], math.inf, "not logged in")
+    assert record.parked() == {**dict.fromkeys(claudes, said), ("command", "./a"): (None, "not logged in")}
     shown = {(item["agent"], item["model"]): item for item in record.status()["agents"]}
     for model in ("opus", "sonnet"):
         assert shown["claude", model]["paused_until"] == "1970-01-01T01:23:20.000+00:00"
         assert shown["claude", model]["paused_why"] == "usage limit, resets 3am"
     assert shown["command", "./a"]["paused_until"] is None and shown["command", "./a"]["paused_why"] == "not logged in"
     assert shown["mutator", None]["paused_why"] is None
-    assert night.now < 5000.0
+    record.pause(night.run, claudes[:1], None)
+    assert record.parked().keys() == {("claude", "sonnet"), ("command", "./a")}
+    record.pause(night.run, [("mutator", None)], 9000.0, "x\0" * 5000)
+    assert len(record.parked()["mutator", None][1]) == 300
     night.start(crew=CREW)
-    assert record.parked() == {"claude": (5000.0, "usage limit, resets 3am")}, "a person resumed: so somebody looked"
-    record.pause(night.run, "claude", None)
-    assert record.parked() == {}
-    record.pause(night.run, "claude", night.now, "over soon")
-    night.start(crew=CREW)
-    assert record.parked() == {}, "over when the next run began"
-    record.pause(night.run, "claude", 9000.0, "x\0" * 5000)
-    assert len(record.parked()["claude"][1]) == 300
+    assert record.parked() == {}, "who goes on waiting is for the new run to say"
 
 
 def test_a_run_remembers_how_it_was_started(night):

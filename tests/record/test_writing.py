@@ -434,7 +434,7 @@ def test_runs(book):
     first = book.start(cap_attempts=5, target=900.0)
     book.seed()
     second = book.start(unprotected=True, crew=(Crew("a", "m", 3), Crew("b", None, 1)))
-    book.record.pause(second, "a", 99.0, "at its usage limit")
+    book.record.pause(second, [("a", "m")], 99.0, "at its usage limit")
     book.claim(agent="a", model="m")
     runs = book.record.runs()
     assert [(r.run, r.state, r.why) for r in runs] == [

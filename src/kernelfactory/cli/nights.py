@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from kernelfactory.model import Tokens
     from kernelfactory.record import Happened, Kept
 
-Parked = Mapping[str, tuple[float | None, str]]
-"""Who waits: until when (epoch seconds; None: until a person sees to it), and why."""
+Parked = Mapping[tuple[str, str | None], tuple[float | None, str]]
+"""Who (with which model) waits: until when (epoch seconds; None: until a person sees to it), and why."""
 
 LAST = 8
 """Incidents that `kf status` lists."""
@@ -36,10 +36,11 @@ def until(at: float, now: float) -> str:
 
 def crew(agents: Sequence[Mapping[str, Any]], parked: Parked, now: float) -> None:
     """Who works, and who waits."""
-    waiting = {name: said for name, said in parked.items() if said[0] is None or said[0] > now}
+    waiting = {who: said for who, said in parked.items() if said[0] is None or said[0] > now}
     rows = [
-        [a["agent"], a["model"] or "", number(a["slots"]), number(a["busy"]), *_waits(waiting.get(a["agent"]), now)]
+        [who[0], who[1] or "", number(a["slots"]), number(a["busy"]), *_waits(waiting.get(who), now)]
         for a in agents
+        for who in [(a["agent"], a["model"])]
     ]
     heads, left = ["agent", "model", "slots", "busy", "paused until", "why"], ("agent", "model", "paused until", "why")
     if not waiting:

@@ -1,6 +1,6 @@
 """The record: one SQLite file an experiment; one process writes it, anyone reads it. Refuses to decide anything."""
 
-from kernelfactory.record.agents import Happened, Kept
+from kernelfactory.record.agents import Happened, Kept, Member
 from kernelfactory.record.owner import owner
 from kernelfactory.record.reading import Filter, Reader
 from kernelfactory.record.rows import (
@@ -35,6 +35,7 @@ __all__ = [
     "Improvement",
     "IslandRow",
     "Kept",
+    "Member",
     "Options",
     "Reader",
     "Record",

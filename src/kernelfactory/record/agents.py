@@ -12,6 +12,9 @@ from kernelfactory.record import queries
 from kernelfactory.record.rows import columns, iso, plain
 from kernelfactory.record.suspects import Suspects
 
+Member = tuple[str, str | None]
+"""An agent of a run: its name, and its model if it has one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Happened:
@@ -95,13 +98,13 @@ class Agents(Suspects):
         rows = self._all(f"SELECT model, {columns(Tokens, 'bill')} FROM bill WHERE attempt = ? ORDER BY model", attempt)
         return {row[0]: Tokens(*tuple(row)[1:]) for row in rows}
 
-    def parked(self) -> dict[str, tuple[float | None, str]]:
-        """Agents of the latest run that wait, until when (None: until a person sees to it), and why."""
+    def parked(self) -> dict[Member, tuple[float | None, str]]:
+        """Agents of the latest run (with a model) that wait, until when (None: until a person sees to it), and why."""
         rows = self._all(
-            "SELECT agent, max(paused_until), paused_why FROM agent"
-            " WHERE run = (SELECT max(run) FROM run) AND paused_why IS NOT NULL GROUP BY agent ORDER BY agent"
+            "SELECT agent, model, paused_until, paused_why FROM agent"
+            " WHERE run = (SELECT max(run) FROM run) AND paused_why IS NOT NULL ORDER BY agent, model"
         )
-        return {agent: (until, why) for agent, until, why in rows}
+        return {(agent, model or None): (until, why) for agent, model, until, why in rows}
 
     def kept(self, now: float) -> list[Kept]:
         """Sessions that a new attempt can go on with: cut short, their home still kept, and not gone on with yet."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from typing import Literal
 
 from kernelfactory.model import Incident, Usage
+from kernelfactory.record.agents import Member
 from kernelfactory.record.pen import Pen
 from kernelfactory.record.rows import Start, shallow, text
 from kernelfactory.record.spending import spent_of
@@ -28,13 +30,12 @@ class Dealing(Pen):
     # runs
 
     def start_run(self, start: Start, at: float) -> int:
-        """A new run of this process; one that was left open is closed as interrupted, at its last sign of life. Agents
-        that wait until some time go on waiting until then."""
+        """A new run of this process, in which nobody waits yet; one that was left open is closed as interrupted, at its
+        last sign of life."""
         values = shallow(start)
         del values["crew"]
         values |= {"started_at": at, "state": "running", "pid": os.getpid()}
         with self.transaction():
-            waiting = {name: (until, why) for name, (until, why) in self.parked().items() if until and until > at}
             self._all(
                 f"UPDATE run SET state = 'stopped', why = ?, ended_at = max(started_at, ({LAST_SIGN}))"
                 " WHERE state = 'running'",
@@ -42,9 +43,7 @@ class Dealing(Pen):
             )
             run = self._insert("run", values)
             for item in start.crew:
-                until, why = waiting.get(item.agent, (None, None))
-                row = {"run": run, "model": item.model or "", "paused_until": until, "paused_why": why}
-                self._insert("agent", shallow(item) | row)
+                self._insert("agent", shallow(item) | {"run": run, "model": item.model or ""})
         return run
 
     def end_run(self, run: int, state: Literal["stopped", "finished"], why: str, at: float) -> None:
@@ -55,16 +54,17 @@ class Dealing(Pen):
                 *(state, text(why), at, run),
             )
 
-    def pause(self, run: int, agent: str, until: float | None, why: str | None = None) -> None:
-        """All models of an agent wait until then, and why; until a person sees to it when `until` is None or infinite
-        and `why` is given; neither: it works again."""
+    def pause(self, run: int, who: Iterable[Member], until: float | None, why: str | None = None) -> None:
+        """These agents wait until then, and why; until a person sees to it when `until` is None or infinite and `why`
+        is given; neither: they work again."""
         when = until if until is not None and math.isfinite(until) else None
         reason = None if when is None and not why else text(why or "", 300)
         with self.transaction():
-            self._all(
-                "UPDATE agent SET paused_until = ?, paused_why = ? WHERE run = ? AND agent = ?",
-                *(when, reason, run, agent),
-            )
+            for agent, model in who:
+                self._all(
+                    "UPDATE agent SET paused_until = ?, paused_why = ? WHERE run = ? AND agent = ? AND model = ?",
+                    *(when, reason, run, agent, model or ""),
+                )
 
     def incident(
         self, kind: Incident, said: str, at: float, *, run: int, attempt: int | None = None, agent: str | None = None
