@@ -91,6 +91,8 @@ class Place:
         self._handed: tuple[Files | None, str | None, str] | None = None
         self._until = time.monotonic() + assignment.limits.seconds
         self.output = bytearray()
+        self._owes = False
+        self._telling = threading.Condition()
 
     # ── as the agent sees it ─────────────────────────────────────────────────────────────────────
 
@@ -142,13 +144,26 @@ class Place:
         self._terms.journal.line(line)
 
     def spent(self, usage: Usage) -> bool:
-        self.told = usage
-        why = self._desk.spent(self.assignment.token, self.billed(usage))
-        if why is not None and self.end is None:
-            self.end = "budget"
-            self._until = min(self._until, time.monotonic() + LAST_SECONDS)
-            self.say("budget", why)
+        more, self.told = usage.tokens > self.told.tokens, usage
+        try:
+            why = self._desk.spent(self.assignment.token, self.billed(usage))
+            if why is not None and self.end is None:
+                self.end = "budget"
+                self._until = min(self._until, time.monotonic() + LAST_SECONDS)
+                self.say("budget", why)
+        finally:
+            with self._telling:
+                self._owes = self._owes and not more
+                self._telling.notify_all()
         return why is None
+
+    def paid_up(self, seconds: float) -> bool:
+        """Was it told what the model's last answer took? Waits so long for that: who goes on to ask at once must not
+        be faster than the cap that its last answer reached. Another answer is owed for after this."""
+        with self._telling:
+            told = self._telling.wait_for(lambda: not self._owes, seconds)
+            self._owes = True
+        return told
 
     def say(self, kind: Incident, text: str) -> None:
         self._desk.say(self.assignment.token, kind, self._terms.mask.text(text))

@@ -18,6 +18,9 @@ from kernelfactory.progress import Plan
 from kernelfactory.redact import SHORTEST, Mask
 from kernelfactory.shifts import KEEP_SECONDS, Shift
 
+TELLING = 3.0
+"""Seconds in which an agent that tells what it spends while it works has told that after an answer."""
+
 GATE = "KF_GATEWAY"
 """What the token of a gateway's door is called where it is masked."""
 
@@ -88,7 +91,7 @@ class Loans:
             routes=agent.routes,
             hosts=("*",) if open_web else agent.hosts,
             refused=partial(self._refused, number),
-            check=partial(self._may_ask, number),
+            check=partial(self._may_ask, agent, number),
         )
         if shift.kept is not None:
             self._rooms.record.keep(shift.kept.attempt, None)  # it goes on once, or never
@@ -105,9 +108,11 @@ class Loans:
         place = self.places.get(attempt)
         self._factory.refuse(attempt, "network", (place and place.masked(text)) or "")
 
-    def _may_ask(self, attempt: int) -> str | None:
-        """Why an attempt may ask its model nothing more."""
+    def _may_ask(self, agent: Agent, attempt: int) -> str | None:
+        """Why an attempt may ask its model nothing more; asked before each request."""
         place = self.places.get(attempt)
+        if place and agent.streams:
+            place.paid_up(TELLING)
         return "this attempt has reached a cap: hand in what you have" if place and place.end == "budget" else None
 
     def _keep(self, agent: Agent, place: Place, folder: workspace.Workspace) -> None:
