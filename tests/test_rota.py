@@ -203,6 +203,18 @@ def test_the_same_limit_from_every_slot_parks_once(reset: float | None) -> None:
         standing = said.standing
 
 
+def test_a_limit_that_each_slot_counts_from_its_own_moment_is_told_once() -> None:
+    """ "in 1 h", said by eight slots in the same few seconds."""
+    standing = ended(NEW, ending("usage_limit", NOW + HOUR), 0.0).standing
+    for n in range(1, 8):
+        said = ended(standing, late("usage_limit", NOW + HOUR + n, at=NOW + n), 0.0)
+        assert (said.incident, said.text, said.standing.reset) == (None, "", NOW + HOUR + n)
+        standing = said.standing
+    assert ended(standing, late("usage_limit", NOW + 2 * HOUR), 0.0).incident == "parked"
+    guessed = ended(NEW, ending("usage_limit"), 0.0).standing
+    assert ended(guessed, late("usage_limit", NOW + 5 * MINUTE), 0.0).incident == "parked", "it is over far sooner"
+
+
 @pytest.mark.parametrize("order", [*permutations([None, NOW + HOUR, NOW + 5 * HOUR])])
 def test_the_latest_reset_holds_in_whatever_order_it_is_heard(order: Sequence[float | None]) -> None:
     standing, told = ended(NEW, ending("usage_limit", order[0]), 0.0).standing, 1

@@ -195,16 +195,22 @@ def ended(standing: Standing, ending: Ending, chance: float) -> Said:
     if not waiting or ending.at - ending.seconds > standing.since:
         return _after(standing, ending, chance)
     said = _after(Standing(standing.name), ending, chance)
-    if said.standing.until is None or not _stronger(said.standing, standing):
+    until, before = said.standing.until, standing.until
+    if until is None or before is None or not _stronger(said.standing, standing):
         return Said(standing)
+    told = (
+        abs(until - before) >= MINUTE or said.standing.why != standing.why
+    )  # the same, said by each slot, is told once
     return said._replace(
+        incident=said.incident if told else None,
+        text=said.text if told else "",
         standing=replace(
             said.standing,
             limits=max(standing.limits, said.standing.limits),
             failures=standing.failures,
             troubles=max(standing.troubles, said.standing.troubles),
             asked=max(standing.asked, said.standing.asked),
-        )
+        ),
     )
 
 
