@@ -198,9 +198,8 @@ def ended(standing: Standing, ending: Ending, chance: float) -> Said:
     until, before = said.standing.until, standing.until
     if until is None or before is None or not _stronger(said.standing, standing):
         return Said(standing)
-    told = (
-        abs(until - before) >= MINUTE or said.standing.why != standing.why
-    )  # the same, said by each slot, is told once
+    # the same, said by each slot, is told once
+    told = abs(until - before) >= MINUTE or said.standing.why != standing.why
     return said._replace(
         incident=said.incident if told else None,
         text=said.text if told else "",
