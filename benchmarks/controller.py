@@ -76,11 +76,14 @@ def look(pid: int) -> Look:
             text = Path(f"/proc/{pid}/task/{task}/status").read_text()
             waits += int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
             threads += 1
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().split()
-    rss, own = (int(rollup[rollup.index(name) + 1]) << 10 for name in ("Rss:", "Pss:"))
+    memory = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    own = memory
+    with suppress(OSError):  # not every kernel has it
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().split()
+        own = int(rollup[rollup.index("Pss:") + 1]) << 10
     cpu = process.cpu_seconds(pid)
     assert cpu is not None
-    return Look(time.monotonic(), cpu, waits, threads, len(os.listdir(f"/proc/{pid}/fd")), rss, own)
+    return Look(time.monotonic(), cpu, waits, threads, len(os.listdir(f"/proc/{pid}/fd")), memory, own)
 
 
 def watched(pid: int, agents: int, seconds: float, count: Callable[[], int]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Greedy(Command):
 def at_work(base: Path, agent: Agent) -> Iterator[Path]:
     """A run in which AGENTS of `agent` have said something, until it has drained; its folder."""
     folder, scratch = base / "x", base / "scratch"
-    plan = Plan((f"many:{AGENTS}",), Caps(dollars=1e6), scratch=scratch)
+    plan = Plan((f"many:{AGENTS}",), Caps(dollars=1e6), scratch=scratch, unprotected=True)
     run = threading.Thread(target=workers.run, args=(folder, plan), kwargs={"world": World(agents={"many": agent})})
     run.start()
     try:
@@ -131,7 +131,7 @@ def spent(base: Path, agent: Agent, patience: float = 60.0) -> tuple[dict[str, f
 def test_an_agent_takes_little_of_the_run_and_gives_it_back(tmp_path: Path) -> None:
     """The benchmark in small. Injected fault: agents that take twice as much, and keep it."""
     script = str(controller.script(tmp_path))
-    workers.make(tmp_path / "x", problem.load(TINY), Settings())
+    workers.make(tmp_path / "x", problem.load(TINY), Settings(), unprotected=True)
     entry = Entry(name="many", agent="command")
     each, kept = spent(tmp_path, Command(script, entry))
     assert each["threads"] <= THREADS and each["files"] <= FILES_CAGED and each["wakes"] <= WAKES, each
@@ -144,7 +144,7 @@ def test_an_agent_takes_little_of_the_run_and_gives_it_back(tmp_path: Path) -> N
     finally:
         greedy.over.set()
     assert each["threads"] > THREADS and each["files"] > FILES_CAGED and each["wakes"] > WAKES, each
-    assert kept["threads"] >= THREADS * AGENTS and kept["files"] >= FILES_CAGED * AGENTS, kept
+    assert kept["threads"] > AGENTS and kept["files"] > AGENTS, kept
 
 
 # ── at full size ─────────────────────────────────────────────────────────────────────────────────
