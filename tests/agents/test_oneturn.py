@@ -15,6 +15,7 @@ from kernelfactory.agents.config import Entry
 from kernelfactory.agents.gemini import Gemini
 from kernelfactory.agents.opencode import OpenCode, Told
 from kernelfactory.agents.outfit import OUTSIDE
+from kernelfactory.jail import LOGIN_UID, drops, own
 from kernelfactory.model import BadInput
 from kernelfactory.transcript import Reset, parser
 
@@ -155,6 +156,7 @@ def test_opencode_writes_to_its_login_alone(office: Office, looks: str, tmp_path
     assert set(agent.secrets.values()) == {"an-access-token", "a-refresh-token"}
     assert set(agent.hosts) == {"chatgpt.com", "auth.openai.com", "api.openai.com"} and agent.routes == ()
     assert [tuple(pair) for pair in agent.shares] == [(str(tmp_path / "login"), str(tmp_path / "login"))]
+    own(tmp_path / "login", LOGIN_UID if drops() else None)
     seen = environment(office.work(agent))
     assert seen["XDG_DATA_HOME"] == str(tmp_path / "login") and seen["OPENCODE_DB"].startswith(seen["HOME"])
     assert "OPENCODE_DISABLE_DEFAULT_PLUGINS" not in seen

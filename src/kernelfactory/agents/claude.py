@@ -26,6 +26,9 @@ LOGIN_HOSTS = ("api.anthropic.com", "platform.claude.com")
 """What a login of its own talks to: the model, and who renews its token."""
 
 KNOWN = outfit.Known(
+LOGIN = ".credentials.json"
+"""The file of a login's folder that holds its tokens."""
+
     package="@anthropic-ai/claude-code",
     low="2.1.197",
     high="2.1.330",
@@ -97,12 +100,13 @@ class Claude:
         login = self._key.variable if self._key is not None else None
         if self.entry.login and _tokens(self.entry.login):
             login = f"the login in {self.entry.login}"
-        return KNOWN.state(self._program, login)
+        return KNOWN.state(self._program, login, outfit.barred(self.entry.login, LOGIN))
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         if self._program is None:
             raise AgentFailed("claude is not installed", trouble="config")
         program, env = self._program, self._env(workplace)
+        outfit.denied(workplace, self.entry.login, LOGIN)
 
         def make(prompt: str, session: str | None) -> Dialogue:
             return Dialogue((*program.argv, *self._command(workplace, limits, session)), env, prompt, session)
@@ -234,5 +238,5 @@ def _routes(key: outfit.Key | None, upstream: str | None) -> tuple[Route, ...]:
 
 def _tokens(login: str) -> dict[str, str]:
     """The tokens of a login, by a name each; none where there is no login."""
-    told = table(outfit.logged_in(login, ".credentials.json"), "claudeAiOauth")
+    told = table(outfit.logged_in(login, LOGIN), "claudeAiOauth")
     return outfit.tokens({f"claude-{name}": told.get(name) for name in ("accessToken", "refreshToken")})

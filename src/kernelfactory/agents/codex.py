@@ -23,6 +23,9 @@ LOGIN_HOSTS = ("chatgpt.com", "auth.openai.com", "api.openai.com")
 INSIDE = "KF_OPENAI_KEY"
 
 KNOWN = outfit.Known(
+LOGIN = "auth.json"
+"""The file of a login's folder that holds its tokens."""
+
     package="@openai/codex",
     low="0.169.0",
     high="0.169.0",
@@ -83,12 +86,13 @@ class Codex:
         login = self._key.variable if self._key is not None else None
         if self.entry.login and _tokens(self.entry.login):
             login = f"the login in {self.entry.login}"
-        return KNOWN.state(self._program, login)
+        return KNOWN.state(self._program, login, outfit.barred(self.entry.login, LOGIN))
 
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         if self._program is None:
             raise AgentFailed("codex is not installed", trouble="config")
         argv = (*self._program.argv, *COMMAND, *self._config(workplace), *self.entry.flags)
+        outfit.denied(workplace, self.entry.login, LOGIN)
         env = self._env(workplace)
         workplace.put(".codex/config.toml", "".join(f"{line}\n" for line in self._model_at(workplace)).encode())
         workplace.put("tmp/.keep", b"")  # it makes no folder of these itself
@@ -294,7 +298,7 @@ def _routes(key: outfit.Key | None, upstream: str | None) -> tuple[Route, ...]:
 
 def _tokens(login: str) -> dict[str, str]:
     """The secrets of a login, by a name each; none where there is no login."""
-    told = outfit.logged_in(login, "auth.json")
+    told = outfit.logged_in(login, LOGIN)
     held = {"OPENAI_API_KEY": told.get("OPENAI_API_KEY"), **table(told, "tokens")}
     names = ("OPENAI_API_KEY", "id_token", "access_token", "refresh_token")
     return outfit.tokens({f"codex-{name}": held.get(name) for name in names})

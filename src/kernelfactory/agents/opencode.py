@@ -55,6 +55,9 @@ LOGIN_HOSTS: Mapping[str, tuple[str, ...]] = {
 
 SAY_MODEL = "say which model, as in opencode@anthropic/claude-sonnet-4-5"
 KNOWN = outfit.Known(
+LOGIN = "opencode/auth.json"
+"""The file of a login's folder that holds its tokens."""
+
     package="opencode-ai",
     low="1.18.33",
     high="1.18.33",
@@ -138,7 +141,7 @@ class OpenCode:
             login = f"the login in {self.entry.login}"
         elif login is None and (self.routes or (self._known is None and self.entry.hosts)):
             login = "none is needed that we know of"
-        state = KNOWN.state(self._program, login)
+        state = KNOWN.state(self._program, login, outfit.barred(self.entry.login, LOGIN))
         if self.model is None and state.installed is not None:
             return replace(state, ready=False, advice=SAY_MODEL)
         return state
@@ -150,6 +153,7 @@ class OpenCode:
         if not self.routes and not self.entry.login and not self.entry.hosts:
             raise AgentFailed(f"opencode has no login: {KNOWN.login}", trouble="auth")
         argv, env = (*self._program.argv, *COMMAND, "--model", self.model), self._env(workplace)
+        outfit.denied(workplace, self.entry.login, LOGIN)
         argv += ("--variant", self.entry.effort) if self.entry.effort else ()
         workplace.put(PLUGIN, TELLS.encode())
 
@@ -250,7 +254,7 @@ def _known(provider: str, entry: Entry) -> Provider | None:
 
 def _tokens(login: str) -> dict[str, str]:
     """The secrets of a login, by a name each; none where there is no login."""
-    told = outfit.logged_in(login, "opencode/auth.json")
+    told = outfit.logged_in(login, LOGIN)
     held = {provider: table(told, provider) for provider in told}
     names = ("key", "access", "refresh", "token")
     return outfit.tokens({f"opencode-{each}-{name}": held[each].get(name) for each in held for name in names})

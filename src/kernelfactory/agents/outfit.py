@@ -8,12 +8,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kernelfactory.agents import Readiness
+from kernelfactory.agents import Readiness, Workplace
 from kernelfactory.agents.config import Entry, secrets_of
 from kernelfactory.agents.finding import Program, version, within
 from kernelfactory.agents.inside import program, there
 from kernelfactory.files import read_head
-from kernelfactory.model import BadIntake
+from kernelfactory.jail import LOGIN_UID, drops, of_cages
+from kernelfactory.model import AgentFailed, BadIntake
 from kernelfactory.redact import LONGEST, SHORTEST
 from kernelfactory.transcript.loose import record
 
@@ -73,6 +74,33 @@ def logged_in(login: str, name: str) -> dict[str, object]:
         return {}
 
 
+def denied(workplace: Workplace, login: str | None, name: str) -> None:
+    """Raises AgentFailed where the login cannot be used: see `barred`."""
+    if workplace.cage != "none" and (why := barred(login, name)):
+        raise AgentFailed(why, trouble="auth")
+
+
+def barred(login: str | None, name: str, other: bool | None = None) -> str:
+    """Why a caged agent cannot use the login in a folder (its file `name`), and what to do instead; "" where it can.
+
+    Where root runs us, cages run as users of their own (`other`; None: as it is here), to whom what is root's is
+    closed. There is no way around: a copy would be logged out by the first that renews its token, and what is open to
+    all is open to every attempt of every agent. But whoever owns the folder may be one of those users: then its cages
+    run as that one (see workspace), and all of its attempts are one user, as they are for anybody but root."""
+    if login is None or not (drops() if other is None else other):
+        return ""
+    try:
+        owners = {os.lstat(path).st_uid for path in (login, os.path.join(login, name))}
+    except OSError:
+        return ""  # there is no login
+    if len(owners) == 1 and of_cages(*owners):
+        return ""
+    return (
+        f"run kf as an ordinary user, or use a key, or do chown -R {LOGIN_UID} {login}: where root runs kf, agents are"
+        " other users, and cannot read this login"
+    )
+
+
 def tokens(told: Mapping[str, object]) -> dict[str, str]:
     """Those of a login's values that can be a token, by plain names: to be hidden wherever they show."""
     found = [(key, value) for key, value in told.items() if isinstance(value, str) and _TOKEN.fullmatch(value)]
@@ -90,8 +118,8 @@ class Known:
     login: str
     bound: str
 
-    def state(self, program: Program | None, login: str | None) -> Readiness:
-        """Whether it can work here, as `program` and `login` are there or not."""
+    def state(self, program: Program | None, login: str | None, barred: str = "") -> Readiness:
+        """Whether it can work here, as `program` and `login` are there or not; `barred`: why the login is of no use."""
         span = self.low if self.low == self.high else f"{self.low} to {self.high}"
         if program is None:
             advice = f"install it (npm install --global {self.package}@{self.high}), or set path in agents.toml"
@@ -99,6 +127,6 @@ class Known:
         found = version(program)
         tried = within(found, self.low, self.high)
         advice = "" if tried else f"version {found or 'unknown'} was not tried; {self.high} is known to work"
-        if login is None:
-            advice = self.login
-        return Readiness(login is not None, program.path, found, span, login, self.bound, advice)
+        if login is None or barred:
+            advice = barred or self.login
+        return Readiness(login is not None and not barred, program.path, found, span, login, self.bound, advice)

@@ -10,10 +10,10 @@ from kernelfactory.jail.landlock import Landlock
 from kernelfactory.jail.plain import Unprotected
 from kernelfactory.jail.seatbelt import Seatbelt
 from kernelfactory.jail.spec import Jail, JailFailed, Launch, Reach, Spec
-from kernelfactory.jail.users import cage_uid, own
+from kernelfactory.jail.users import LOGIN_UID, cage_uid, drops, of_cages, own
 
 __all__ = [
-    "Bubblewrap", "Jail", "JailFailed", "Landlock", "Launch", "Reach", "Seatbelt", "Spec", "Tried", "Unprotected",
-    "advice", "binaries", "cage_uid", "find", "interpreter_binds", "own", "proved", "python", "self_test", "ways",
-    "working",
+    "LOGIN_UID", "Bubblewrap", "Jail", "JailFailed", "Landlock", "Launch", "Reach", "Seatbelt", "Spec", "Tried",
+    "Unprotected", "advice", "binaries", "cage_uid", "drops", "find", "interpreter_binds", "of_cages", "own", "proved",
+    "python", "self_test", "ways", "working",
 ]  # fmt: skip

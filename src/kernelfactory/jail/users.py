@@ -13,6 +13,9 @@ UID_BASE = 60_000
 """The first of the user numbers that root drops to: 60000 + slot for cages, 60500 up for what the judge runs."""
 
 _SHARE = 500
+LOGIN_UID = UID_BASE + _SHARE - 1
+"""One of the cages' that no slot comes to: for what an agent owns that no other may read."""
+
 _DEEP, _ENTRIES = 128, 500_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _next = itertools.count(secrets.randbelow(_SHARE))
@@ -29,6 +32,11 @@ def drops() -> bool:
 def cage_uid(slot: int) -> int | None:
     """The user that the cage of worker `slot` runs as: 60000 + slot (mod 500) for root, None: nobody else."""
     return UID_BASE + slot % _SHARE if drops() else None
+
+
+def of_cages(uid: int) -> bool:
+    """Is it one of those that `cage_uid` gives?"""
+    return UID_BASE <= uid < UID_BASE + _SHARE
 
 
 def judged_uid() -> int:
