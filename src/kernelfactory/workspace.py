@@ -19,7 +19,7 @@ from pathlib import Path
 from kernelfactory import cage, files, process
 from kernelfactory.gateway import Route
 from kernelfactory.gateway.doors import Gateway
-from kernelfactory.jail import Jail, Reach, cage_uid, own
+from kernelfactory.jail import Jail, Reach, cage_uid, of_cages, own
 from kernelfactory.model import Assignment, BadInput, BadIntake, Problem
 from kernelfactory.pipes import Halt
 from kernelfactory.problem import RESERVED, is_editable
@@ -84,7 +84,7 @@ def lend(
     base = _reopened(again) if again is not None else ground.root / f"{PREFIX}{secrets.token_hex(12)}"
     if again is None:
         base.mkdir(mode=0o700)
-    uid = cage_uid(slot) if ground.jail.holds else None
+    uid = _user(slot, outfit.share) if ground.jail.holds else None
     workspace = Workspace(base, ground.jail, uid)
     try:
         _fill(workspace, assignment, ground.problem)
@@ -103,6 +103,19 @@ def lend(
         workspace.close()
         raise
     return workspace
+
+
+def _user(slot: int, share: Sequence[Pair]) -> int | None:
+    """Who the cage runs as: where root runs it, whoever of the cages' users owns what is shared (a login of its own, so
+    that it can be read), else the slot's."""
+    uid = cage_uid(slot)
+    if uid is None:
+        return None
+    for source, _ in share:
+        with suppress(OSError):  # what is not there is told when it is to be shown
+            if of_cages(owner := os.stat(source).st_uid):
+                return owner
+    return uid
 
 
 @dataclass(frozen=True, slots=True)
