@@ -14,12 +14,16 @@ import pytest
 import typer
 from typer.main import get_command
 
+from kernelfactory import agents
+from kernelfactory.agents import claude, codex, config, gemini, opencode, prices
 from kernelfactory.cli.app import app
+from kernelfactory.model import BadInput
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 PUBLIC = ("kernelfactory", "kernelfactory.testing")
 LINK = re.compile(r"(?<!\\)\[[^\]]*\]\(([^)\s]+)\)")
+KNOWN = (claude.KNOWN, codex.KNOWN, gemini.KNOWN, opencode.KNOWN)
 INCLUDED = re.compile(r"<!-- included from (\S+): (\w+) -->\n```python\n(.*?)```\n<!-- end -->", re.DOTALL)
 CONSOLE = re.compile(r"```(?:console|sh|bash)\n(.*?)```", re.DOTALL)
 
@@ -188,6 +192,40 @@ def addresses_and_bare(lock: str) -> list[str]:
     ]
 
 
+# ── docs/agents.md ───────────────────────────────────────────────────────────────────────────────
+
+AGENTS = (ROOT / "docs/agents.md").read_text("utf-8")
+TOML = re.compile(r"```toml\n(.*?)```", re.DOTALL)
+
+
+def untold(text: str) -> list[str]:
+    """Keys of agents.toml, agents, versions and the date of the prices that the page does not say."""
+    rows = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
+    first = {word for row in rows for word in re.findall(r"`([^`]+)`", row)}
+    versions = [version for known in KNOWN for version in (known.low, f"{known.package}@{known.high}")]
+    missing = [name for name in (*config._KEYS, *agents.known()) if name not in first]
+    return missing + [said for said in (*versions, prices.LIST.date) if said not in text]
+
+
+def refused(text: str, folder: Path) -> list[str]:
+    """What its examples of agents.toml are refused for."""
+    wrong = []
+    for number, block in enumerate(TOML.findall(text)):
+        place = folder / str(number)
+        place.mkdir()
+        (place / config.FILE).write_text(block)
+        try:
+            config.load(place, {"XDG_CONFIG_HOME": str(folder / "nowhere")})
+        except BadInput as fault:
+            wrong.append(str(fault))
+    return wrong
+
+
+def test_the_page_on_agents_tells_all_that_can_be_said(tmp_path: Path) -> None:
+    assert untold(AGENTS) == []
+    assert refused(AGENTS, tmp_path) == [] and len(TOML.findall(AGENTS)) >= 3
+
+
 # ── and each check fails when it should ──────────────────────────────────────────────────────────
 
 
@@ -215,3 +253,11 @@ def test_dead_links_stale_blocks_and_wrong_lines_are_found() -> None:
     assert addresses_and_bare("a==1 \\\n    --hash=sha256:00\nb==2\n") == ["b==2"]
     whole = AGENTS_LOCK.read_text()
     assert len(unpinned(whole.replace("sha512-", "sha1-"))) == len(unpinned(whole.replace("@", " "))) > 3
+
+
+def test_what_a_page_on_agents_lacks_is_found(tmp_path: Path) -> None:
+    assert untold(AGENTS.replace("| `upstream` |", "| `up` |")) == ["upstream"]
+    assert untold(AGENTS.replace(prices.LIST.date, "1999-01-01")) == [prices.LIST.date]
+    assert untold(AGENTS.replace(f"codex@{codex.KNOWN.high}", "codex@latest")) == [f"@openai/codex@{codex.KNOWN.high}"]
+    (wrong,) = refused('```toml\n[claude]\nmodle = "x"\n```\n', tmp_path)
+    assert "model" in wrong
