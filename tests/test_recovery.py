@@ -235,6 +235,26 @@ def test_handing_the_parent_back_is_equal_and_doing_nothing_is_none(house: House
     assert desk.submit(idle.token, Work(seed, "", Usage(), "finished")).outcome == "none"
 
 
+# ── going on with what was cut short ─────────────────────────────────────────────────────────────
+
+
+def test_what_was_cut_short_goes_on_from_its_own_result_or_what_led_there(house: House) -> None:
+    judge = Moody()
+    desk = house.desk(judge)
+    best, _, behind = hand_in(desk, 900), hand_in(desk, 950), hand_in(desk, 950)
+    assert desk.population.find(behind.attempt) is None, "found twice: nothing but the record knows that it is a result"
+    again = desk.claim(replace(WORKER, continues=behind.attempt))
+    assert (again.parent, again.parent_score, again.move) == (behind.attempt, 950.0, "continue")
+    assert again.files["number.txt"] == b"950", "the session would not find the program that it has written"
+    empty = desk.claim(WORKER)
+    assert empty.parent == best.attempt
+    desk.submit(empty.token, Work(None, "", Usage(), "limit", "used up"))
+    assert desk.claim(replace(WORKER, continues=empty.attempt)).parent == best.attempt
+    judge.wrong = {900}
+    desk.assay.again(best.attempt, confirm=True)
+    assert desk.claim(replace(WORKER, continues=empty.attempt)).parent == 0, "what it began from has fallen"
+
+
 # ── claims ───────────────────────────────────────────────────────────────────────────────────────
 
 

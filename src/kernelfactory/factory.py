@@ -252,12 +252,20 @@ class Factory:
         return assignment
 
     def _choice(self, worker: Worker, number: int) -> Choice:
-        """What the policy says, unless work that was cut short goes on: from its result, or where it had begun."""
+        """What the policy says, unless work that was cut short goes on: from its result, be it an elite or not, or else
+        from the nearest that stands of those that led there."""
+        record = self.rooms.record
         if worker.continues is None:
             return self.rooms.policy.choose(self.population, dice(self.experiment.seed, number))
-        cut = self.rooms.record.attempt(worker.continues)
-        parent = cut.attempt if self.population.find(cut.attempt) is not None else cut.parent or 0
+        cut = record.attempt(worker.continues)
+        parent = next((n for n in record.lineage(cut.attempt) if self._stands(record.attempt(n))), 0)
         return Choice(parent, cut.island, f"goes on with attempt {cut.attempt}, which was cut short", move="continue")
+
+    def _stands(self, row: Attempt) -> bool:
+        """May its result be a parent? What would lead must be confirmed."""
+        best = self.population.best
+        leads = best is None or (row.score is not None and self.experiment.metric.better(row.score, best.score))
+        return row.score is not None and (row.confirmed or not leads)
 
     def room(self) -> None:
         """Raises NoMore when no attempt may begin any more, whoever is free for it."""
