@@ -10,10 +10,12 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from kernelfactory.agents.upstreams import ASKS
 from kernelfactory.gateway import Route
 from kernelfactory.gateway.dial import Outside
 from kernelfactory.gateway.doors import Door, Gateway
@@ -69,6 +71,62 @@ def test_no_path_leads_above_the_upstreams(door: Door, server: Server, path: str
         b"HTTP/1.1 400 "
     )
     assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("POST /api/v1/messages", 200),
+        ("POST /api/v1/messages?beta=true", 200),
+        ("POST /api/v1/messages/count_tokens", 200),
+        ("POST /api/responses", 200),
+        ("POST /api/responses/compact", 200),
+        ("POST /api/openai/deployments/gpt-5.5/chat/completions?api-version=1", 200),
+        ("POST /api/v1beta/models/gemini-3-pro:streamGenerateContent?alt=sse", 200),
+        ("POST /api/v1/projects/p/locations/l/publishers/anthropic/models/claude@1:rawPredict", 200),
+        ("POST /api/models/meta%2Fllama:generateContent", 200),
+        ("GET /api/v1/models", 200),
+        ("GET /api/models/openai/gpt-5.5", 200),
+        ("HEAD /api", 200),
+        ("GET /api/", 200),
+        ("GET /api/v1/files", 403),
+        ("GET /api/files/file-1/content", 403),
+        ("DELETE /api/v1/files/file-1", 403),
+        ("POST /api/files", 403),
+        ("POST /api/v1/messages/batches", 403),
+        ("GET /api/v1/messages/batches/b/results", 403),
+        ("POST /api/batches", 403),
+        ("GET /api/responses/resp_1", 403),
+        ("GET /api/responses?x=/models", 403),
+        ("DELETE /api/models/ft:mine", 403),
+        ("POST /api/fine_tuning/jobs", 403),
+        ("POST /api/images/generations", 403),
+        ("GET /api/v1/organizations/api_keys", 403),
+        ("POST /api/v1beta/cachedContents", 403),
+        ("POST /api/v1beta/models/gemini-3-pro:batchGenerateContent", 403),
+        ("GET /api/v1/messages", 403),
+        ("PUT /api/responses", 403),
+        ("POST /api/..;/responses", 403),
+        ("GET /api/models/%252e%252e/files", 403),
+        ("GET /api/models/%2e%2e/files", 400),
+        ("GET /api/files//models", 403),
+        ("POST /api/responses%20", 403),
+    ],
+)
+def test_a_key_asks_models_and_opens_nothing_else(
+    gateway: Gateway, server: Server, tmp_path: Path, line: str, status: int
+) -> None:
+    """What agents' routes let through. The injected fault: without that, all of it is."""
+    refused: list[str] = []
+    fault = Route("api", server.url, {"x-api-key": KEY})
+    (tmp_path / "fault").mkdir()
+    whole = gateway.open([fault], [], tcp=False, folder=str(tmp_path / "fault"))
+    door = gateway.open([replace(fault, asks=ASKS)], [], tcp=False, folder=str(tmp_path), on_refused=refused.append)
+    text = f"{line} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+    assert said(door, text).startswith(f"HTTP/1.1 {status} ".encode())
+    assert len(server.asked) == (status == 200)
+    assert bool(refused) == (status != 200)
+    assert status == 400 or said(whole, text).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])

@@ -12,7 +12,7 @@ from kernelfactory.agents.config import NOTHING, Entry, missing, secrets_of
 from kernelfactory.agents.inside import program, there
 from kernelfactory.agents.inside.dialogue import Dialogue
 from kernelfactory.agents.session import converse
-from kernelfactory.agents.upstreams import MODEL_HOSTS, header
+from kernelfactory.agents.upstreams import ASKS, MODEL_HOSTS, header
 from kernelfactory.gateway import Route
 from kernelfactory.model import AgentFailed, BadInput, Limits, Usage
 from kernelfactory.view import Pair
@@ -52,7 +52,7 @@ class Acp:
         self.routes: Sequence[Route] = ()
         if entry.upstream is not None:
             keys = [self.secrets[name] for name in outside if name in self.secrets]
-            self.routes = (Route(ROUTE, entry.upstream, header(entry.upstream, keys[0]) if keys else {}),)
+            self.routes = (Route(ROUTE, entry.upstream, header(entry.upstream, keys[0]) if keys else {}, asks=ASKS),)
         self.hosts: Sequence[str] = (*(() if self.routes else MODEL_HOSTS), *entry.hosts)
 
     def state(self) -> Readiness:

@@ -10,6 +10,7 @@ from typing import Any
 from kernelfactory.agents import Readiness, Workplace, finding, outfit
 from kernelfactory.agents.config import NOTHING, Entry
 from kernelfactory.agents.session import UNREAD, converse
+from kernelfactory.agents.upstreams import ASKS
 from kernelfactory.gateway import Route
 from kernelfactory.model import AgentFailed, Limits, Tokens, Usage
 from kernelfactory.transcript import Event, parser
@@ -25,10 +26,10 @@ UPSTREAM = "https://api.anthropic.com"
 LOGIN_HOSTS = ("api.anthropic.com", "platform.claude.com")
 """What a login of its own talks to: the model, and who renews its token."""
 
-KNOWN = outfit.Known(
 LOGIN = ".credentials.json"
 """The file of a login's folder that holds its tokens."""
 
+KNOWN = outfit.Known(
     package="@anthropic-ai/claude-code",
     low="2.1.197",
     high="2.1.330",
@@ -105,8 +106,8 @@ class Claude:
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         if self._program is None:
             raise AgentFailed("claude is not installed", trouble="config")
-        program, env = self._program, self._env(workplace)
         outfit.denied(workplace, self.entry.login, LOGIN)
+        program, env = self._program, self._env(workplace)
 
         def make(prompt: str, session: str | None) -> Dialogue:
             return Dialogue((*program.argv, *self._command(workplace, limits, session)), env, prompt, session)
@@ -233,7 +234,7 @@ def _routes(key: outfit.Key | None, upstream: str | None) -> tuple[Route, ...]:
         return ()
     plain = key.name == "ANTHROPIC_API_KEY"
     header = {"x-api-key": key.value} if plain else {"authorization": f"Bearer {key.value}"}
-    return (Route("anthropic", upstream or UPSTREAM, header),)
+    return (Route("anthropic", upstream or UPSTREAM, header, asks=ASKS),)
 
 
 def _tokens(login: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from kernelfactory.agents import Readiness, Workplace, finding, outfit
 from kernelfactory.agents.config import NOTHING, Entry
 from kernelfactory.agents.session import UNREAD, converse
+from kernelfactory.agents.upstreams import ASKS
 from kernelfactory.gateway import Route
 from kernelfactory.model import AgentFailed, Limits, Usage
 from kernelfactory.transcript import Event, parser
@@ -22,10 +23,10 @@ UPSTREAM = "https://api.openai.com/v1"
 LOGIN_HOSTS = ("chatgpt.com", "auth.openai.com", "api.openai.com")
 INSIDE = "KF_OPENAI_KEY"
 
-KNOWN = outfit.Known(
 LOGIN = "auth.json"
 """The file of a login's folder that holds its tokens."""
 
+KNOWN = outfit.Known(
     package="@openai/codex",
     low="0.169.0",
     high="0.169.0",
@@ -91,8 +92,8 @@ class Codex:
     def work(self, workplace: Workplace, brief: str, limits: Limits) -> Usage:
         if self._program is None:
             raise AgentFailed("codex is not installed", trouble="config")
-        argv = (*self._program.argv, *COMMAND, *self._config(workplace), *self.entry.flags)
         outfit.denied(workplace, self.entry.login, LOGIN)
+        argv = (*self._program.argv, *COMMAND, *self._config(workplace), *self.entry.flags)
         env = self._env(workplace)
         workplace.put(".codex/config.toml", "".join(f"{line}\n" for line in self._model_at(workplace)).encode())
         workplace.put("tmp/.keep", b"")  # it makes no folder of these itself
@@ -293,7 +294,7 @@ def _provider(workplace: Workplace) -> Mapping[str, object]:
 def _routes(key: outfit.Key | None, upstream: str | None) -> tuple[Route, ...]:
     if key is None:
         return ()
-    return (Route("openai", upstream or UPSTREAM, {"authorization": f"Bearer {key.value}"}),)
+    return (Route("openai", upstream or UPSTREAM, {"authorization": f"Bearer {key.value}"}, asks=ASKS),)
 
 
 def _tokens(login: str) -> dict[str, str]:

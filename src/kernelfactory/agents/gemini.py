@@ -11,6 +11,7 @@ from kernelfactory.agents import Readiness, Workplace, finding, outfit
 from kernelfactory.agents.config import NOTHING, Entry
 from kernelfactory.agents.oneturn import OneTurn
 from kernelfactory.agents.session import Dialogue, converse
+from kernelfactory.agents.upstreams import ASKS
 from kernelfactory.gateway import Route
 from kernelfactory.model import AgentFailed, Limits, Usage
 from kernelfactory.transcript import parser
@@ -142,7 +143,9 @@ class Gemini:
 
 
 def _routes(key: outfit.Key | None, upstream: str | None) -> tuple[Route, ...]:
-    return (Route("gemini", upstream or UPSTREAM, {"x-goog-api-key": key.value}),) if key is not None else ()
+    if key is None:
+        return ()
+    return (Route("gemini", upstream or UPSTREAM, {"x-goog-api-key": key.value}, asks=ASKS),)
 
 
 def _tokens(login: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from kernelfactory.agents.config import NOTHING, Entry, secrets_of
 from kernelfactory.agents.inside import BASE, program
 from kernelfactory.agents.inside.dialogue import Dialogue
 from kernelfactory.agents.session import converse
-from kernelfactory.agents.upstreams import LOCAL, header, host
+from kernelfactory.agents.upstreams import ASKS, LOCAL, header, host
 from kernelfactory.gateway import Route
 from kernelfactory.model import AgentFailed, BadInput, Limits, Usage
 from kernelfactory.view import Pair
@@ -92,9 +92,9 @@ class Mini:
 
     def _route(self) -> Route:
         if not self._value:
-            return Route(self._api, self._upstream, plain=True)  # there is no key to be lost on the way
+            return Route(self._api, self._upstream, asks=ASKS, plain=True)  # there is no key to be lost on the way
         theirs = UPSTREAM["anthropic"] if self._api == "anthropic" else self._upstream
-        return Route(self._api, self._upstream, header(theirs, self._value))
+        return Route(self._api, self._upstream, header(theirs, self._value), asks=ASKS)
 
 
 def _flags(entry: Entry, model: str) -> tuple[Api, tuple[str, ...]]:

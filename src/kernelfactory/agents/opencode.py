@@ -14,6 +14,7 @@ from kernelfactory.agents import Readiness, Workplace, finding, outfit
 from kernelfactory.agents.config import NOTHING, Entry
 from kernelfactory.agents.oneturn import OneTurn
 from kernelfactory.agents.session import Dialogue, converse
+from kernelfactory.agents.upstreams import ASKS
 from kernelfactory.gateway import Route
 from kernelfactory.model import AgentFailed, BadInput, Limits, Usage
 from kernelfactory.transcript import Event, Reset, parser
@@ -54,10 +55,10 @@ LOGIN_HOSTS: Mapping[str, tuple[str, ...]] = {
 """Beside its API: what a login of its own talks to, by provider."""
 
 SAY_MODEL = "say which model, as in opencode@anthropic/claude-sonnet-4-5"
-KNOWN = outfit.Known(
 LOGIN = "opencode/auth.json"
 """The file of a login's folder that holds its tokens."""
 
+KNOWN = outfit.Known(
     package="opencode-ai",
     low="1.18.33",
     high="1.18.33",
@@ -152,8 +153,8 @@ class OpenCode:
             raise AgentFailed(why, trouble="config")
         if not self.routes and not self.entry.login and not self.entry.hosts:
             raise AgentFailed(f"opencode has no login: {KNOWN.login}", trouble="auth")
-        argv, env = (*self._program.argv, *COMMAND, "--model", self.model), self._env(workplace)
         outfit.denied(workplace, self.entry.login, LOGIN)
+        argv, env = (*self._program.argv, *COMMAND, "--model", self.model), self._env(workplace)
         argv += ("--variant", self.entry.effort) if self.entry.effort else ()
         workplace.put(PLUGIN, TELLS.encode())
 
@@ -169,9 +170,9 @@ class OpenCode:
             return
         if self._key is not None:
             value = f"Bearer {self._key.value}" if self._known.header == "authorization" else self._key.value
-            yield Route("opencode", self._known.upstream, {self._known.header: value})
+            yield Route("opencode", self._known.upstream, {self._known.header: value}, asks=ASKS)
         elif self._provider not in PROVIDERS:  # an endpoint of one's own may ask for none
-            yield Route("opencode", self._known.upstream)
+            yield Route("opencode", self._known.upstream, asks=ASKS)
 
     def _login_hosts(self) -> Iterator[str]:
         yield from LOGIN_HOSTS.get(self._provider, ())

@@ -33,6 +33,19 @@ MODEL_HOSTS = (
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
+_BELOW = r"(?:/[\w.~@:-]+)*"
+_NAME = r"(?:[\w.~@:+-]|%2[Ff]|%3[Aa]|%40)+"
+_QUESTIONS = (
+    r"messages(?:/count_tokens)?",
+    r"responses(?:/compact|/input_tokens)?",
+    r"(?:chat/)?completions|embeddings",
+    r"api/(?:chat|generate|show)",
+    rf"models/{_NAME}:(?:generateContent|streamGenerateContent|countTokens|rawPredict|streamRawPredict)",
+)
+ASKS = rf"POST {_BELOW}/(?:{'|'.join(_QUESTIONS)})|(?:GET|HEAD) (?:/?|{_BELOW}/(?:models(?:/{_NAME})*|api/(?:tags|version)))"
+"""What an agent may use a key for: to ask a model, by any vendor's API, and which models there are. A key opens more:
+files, batches, stored answers, other keys; nothing of that is let through."""
+
 
 def host(url: str) -> str:
     return urlsplit(url).hostname or ""

@@ -23,7 +23,7 @@ import h11
 from kernelfactory.gateway import Route
 from kernelfactory.gateway.dial import Outside, local
 from kernelfactory.gateway.lines import Broken, Line, Streams
-from kernelfactory.gateway.routes import Upstream, forward, straight, upstream
+from kernelfactory.gateway.routes import Upstream, forward, shown, straight, upstream
 from kernelfactory.gateway.tunnel import Hosts, Passage, Refusal, place
 from kernelfactory.model import BadInput
 from kernelfactory.wire import _Near
@@ -213,6 +213,10 @@ class Door:
             raise Refusal(426, "no WebSocket here: use HTTP")
         if not straight(found[2]):
             raise Refusal(400, "a path without . and .. is wanted")
+        if not to.takes(request.method, found[2]):
+            raise Refusal(
+                403, f"{shown(request.method + b' ' + found[2])} asks no model anything: it is not let through"
+            )
         if why := await self._stopped():
             raise Refusal(429, why)
         outside = self._gateway.outside

@@ -27,7 +27,8 @@ _ALWAYS = frozenset({b"host", b"expect", b"accept-encoding"})
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A route made ready. `gone`: request headers that are taken away; `mask` hides its keys in what comes back."""
+    """A route made ready. `asks`: what may be asked for; `gone`: request headers that are taken away; `mask` hides its
+    keys in what comes back."""
 
     name: str
     tls: bool
@@ -35,9 +36,14 @@ class Upstream:
     port: int
     netloc: str
     base: bytes
+    asks: re.Pattern[bytes] | None = None
     put: tuple[Header, ...] = field(default=(), repr=False)
     gone: frozenset[bytes] = _ALWAYS
     mask: Mask | None = None
+
+    def takes(self, method: bytes, rest: bytes) -> bool:
+        """May this be asked for? `rest`: the path and query below its base."""
+        return self.asks is None or self.asks.fullmatch(method + b" " + rest.partition(b"?")[0]) is not None
 
     def sent(self, request: h11.Request, rest: bytes) -> h11.Request:
         """The request as the upstream gets it: `rest` is the path and query below its base."""
@@ -71,13 +77,19 @@ def upstream(route: Route) -> Upstream:
     gone = _ALWAYS | {name.lower().encode() for name in (*route.drop, *route.headers)}
     base = (url.path.rstrip("/") or "").encode()
     port = url.port or (443 if tls else 80)
-    return Upstream(route.name, tls, url.hostname, port, url.netloc, base, put, gone, _mask(route))
+    asks = re.compile(route.asks.encode()) if route.asks else None
+    return Upstream(route.name, tls, url.hostname, port, url.netloc, base, asks, put, gone, _mask(route))
 
 
 def straight(rest: bytes) -> bool:
     """Does a path stay below where it begins, however it is written?"""
     path = unquote_to_bytes(rest.partition(b"?")[0]).replace(b"\\", b"/")
     return not {b".", b".."} & set(path.split(b"/"))
+
+
+def shown(asked: bytes) -> str:
+    """METHOD /path of a request, for a person."""
+    return asked.partition(b"?")[0][:100].decode("latin-1")
 
 
 async def forward(client: Line, sent: h11.Request, dial: Callable[[], Awaitable[Streams]], mask: Mask | None) -> None:

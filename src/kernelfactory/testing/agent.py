@@ -60,6 +60,7 @@ class AgentContract:
         assert all(isinstance(path, str) and os.path.isabs(path) and os.path.exists(path) for path in agent.needs)
         assert all(os.path.isabs(source) and os.path.isabs(place) for source, place in agent.shares)
         assert all(isinstance(route, Route) for route in agent.routes)
+        assert all(route.asks for route in agent.routes), "a key opens more than a model: say what is let through"
         assert all(isinstance(host, str) and host for host in agent.hosts)
         assert isinstance(agent.secrets, Mapping) and isinstance(agent.entry, Entry)
         assert not agent.in_process or not (agent.routes or agent.hosts), "in this process no cage holds it"
