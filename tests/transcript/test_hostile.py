@@ -6,6 +6,7 @@ import json
 import math
 import random
 import re
+import tracemalloc
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache
@@ -199,6 +200,27 @@ def test_long_error_texts_are_read_in_no_time() -> None:
 
 
 # ── the checks themselves ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("part", ["{},", "[],", "0,", '"%d":{"input":1},'])
+def test_a_line_of_nothing_but_values_takes_no_more_memory_than_its_text(part: str) -> None:
+    """A hundred times as much, else: a few agents at once would end a night. What is long and a text is read."""
+    size = 2 << 20
+    many = "".join(part % n if "%" in part else part for n in range(size // len(part)))
+    whole = (
+        f'{{"kind": "usage", "models": {{{many}"a":{{}}}}}}' if "%" in part else f'{{"kind": "call", "a": [{many}0]}}'
+    )
+    tracemalloc.start()
+    try:
+        assert parser("mini").line(whole) == ()
+        assert tracemalloc.get_traced_memory()[1] < size
+        value = json.loads(whole)
+        assert tracemalloc.get_traced_memory()[1] > 2 * size, "the injected fault: it is read"
+    finally:
+        tracemalloc.stop()
+    del value
+    text = json.dumps({"kind": "result", "text": "a, [b], {c}" * (1 << 14) + "x" * (2 << 20)})
+    assert len(parser("mini").line(text)) == 1
 
 
 class Trusting:

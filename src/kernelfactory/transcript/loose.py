@@ -11,6 +11,9 @@ TEXT = 1 << 16
 SHORT = 4000
 """Characters that are kept of what went wrong, of what a tool is called with, and of names."""
 _LINE = 1 << 24
+_LONG, _PARTS = 1 << 20, 200_000
+"""Characters of a line from which on it may have so many commas and brackets, and no more: what is long is a picture or
+a text, and not as many values, which take tens of times the memory of their text."""
 _MOST = 10**12
 _ITEMS = 4096
 _NAME = re.compile(r"[A-Za-z0-9][\w.:@+-]{0,199}")
@@ -18,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.:@+-]{0,199}")
 
 def record(line: str) -> dict[str, object]:
     """The JSON object that a line is; empty when it is none."""
-    if len(line) > _LINE:
+    if len(line) > _LONG and (len(line) > _LINE or sum(map(line.count, ",[{")) > _PARTS):
         return {}
     try:
         value = json.loads(line, parse_constant=lambda _: None)
