@@ -212,8 +212,11 @@ def test_places_are_translated_where_they_are_named(jail: Landlock, task: Path) 
 
 def test_a_command_in_words_is_no_path() -> None:
     """A text for a shell may begin with a path in /tmp that is bound as it is."""
-    binds, rooms = [("/tmp/tool", "/tmp/tool"), ("/a/b", "/task"), ("/a/b", "/my task")], [("/room", "/tmp")]
+    binds = [("/tmp/tool", "/tmp/tool"), ("/a/b", "/task"), ("/a/b", "/my task"), ("/tmp/real", "/tmp/home")]
+    rooms = [("/room", "/tmp")]
     for path, at in (
+        ("/tmp/home/x", "/tmp/real/x"),
+        ("/tmp/real/x", "/tmp/real/x"),
         ("/tmp/x", "/room/x"),
         ("/tmp", "/room"),
         ("/tmp/tool", "/tmp/tool"),
@@ -478,11 +481,12 @@ def test_a_cage_hides_what_is_masked(jail: Landlock, cage: Cage) -> None:
 
 
 CONNECT = """
-import socket, sys
+import os, socket, sys
+near = '/proc/self/fd/%d' % os.open('.kf', os.O_PATH)  # how a path that is too long for a socket is told
 for path in sys.argv[1:]:
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         try:
-            s = socket.socket(socket.AF_UNIX, kind); s.connect(path.replace('@', chr(0)))
+            s = socket.socket(socket.AF_UNIX, kind); s.connect(path.replace('@', chr(0)).replace('NEAR', near))
             s.send(b'hi'); print(path, s.recv(9))
         except OSError: pass
 for pair in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
@@ -523,6 +527,8 @@ def test_a_cage_has_its_own_door_and_no_other(jail: Landlock, cage: Cage) -> Non
         tried = (
             ".kf/desk.sock",
             doors["inside"],
+            "NEAR/desk.sock",
+            "NEAR/../link",
             doors["outside"],
             "link",
             "../other/door.sock",
@@ -532,7 +538,7 @@ def test_a_cage_has_its_own_door_and_no_other(jail: Landlock, cage: Cage) -> Non
         )
         done = caged(jail, cage, CONNECT, *tried)
         inside.shutdown(socket.SHUT_RDWR)
-    said = [".kf/desk.sock b'HI'", f"{doors['inside']} b'HI'", "SOCK_STREAM"]
+    said = [".kf/desk.sock b'HI'", f"{doors['inside']} b'HI'", "NEAR/desk.sock b'HI'", "SOCK_STREAM"]
     assert done.stdout.decode().splitlines() == said, done
 
 

@@ -123,7 +123,7 @@ class Doorman:
         """The object that the caller names, opened without any right: path at `address` seen from `folder`."""
         folder = (folder & 0xFFFFFFFF) - ((folder & 0x80000000) << 1)
         base = f"/proc/{pid}/cwd" if folder == AT_FDCWD else f"/proc/{pid}/fd/{folder}"
-        path = text(pid, address) if address else b""
+        path = meant(pid, text(pid, address)) if address else b""
         if not path:
             return os.open(base, os.O_PATH | os.O_CLOEXEC)
         last = os.O_NOFOLLOW if flags & AT_SYMLINK_NOFOLLOW else 0
@@ -177,7 +177,7 @@ class Doorman:
             return EPERM
         at = os.open(f"/proc/{pid}/cwd", os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
         try:
-            target = os.open(address[2:].partition(b"\0")[0], os.O_PATH | os.O_CLOEXEC, dir_fd=at)
+            target = os.open(meant(pid, address[2:].partition(b"\0")[0]), os.O_PATH | os.O_CLOEXEC, dir_fd=at)
         finally:
             os.close(at)
         try:
@@ -231,6 +231,12 @@ def peek(pid: int, address: int, size: int) -> bytes:
         return os.pread(fd, size, address)
     finally:
         os.close(fd)
+
+
+def meant(pid: int, path: bytes) -> bytes:
+    """A path as its caller means it: "self" is not who looks here."""
+    mine = b"/proc/self/"
+    return b"/proc/%d/" % pid + path[len(mine) :] if path.startswith(mine) else path
 
 
 def text(pid: int, address: int) -> bytes:

@@ -157,9 +157,11 @@ def tree_memory(spec: Spec) -> int | None:
 
 
 def outside(path: str, binds: Sequence[Pair], rooms: Sequence[Pair]) -> str:
-    """Where a place inside lies outside, for jails that cannot move anything: in the source of the deepest bind. What
-    has blanks in it may be a whole command, with a path at its beginning that is there as it is: no room is meant."""
-    pairs = [*binds, *([] if any(char.isspace() for char in path) else rooms)]
+    """Where a place inside lies outside, for jails that cannot move anything: in the source of the deepest bind, where
+    it may also be meant already. What has blanks in it may be a whole command, with a path at its beginning that is
+    there as it is: no room is meant."""
+    there = [(source, source) for source, _ in binds]
+    pairs = [*binds, *there, *([] if any(char.isspace() for char in path) else rooms)]
     deep = sorted((pair for pair in pairs if view.inside(path, pair[1])), key=lambda pair: -len(pair[1]))
     return deep[0][0] + path.removeprefix(deep[0][1].rstrip("/")) if deep else path
 
