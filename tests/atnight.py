@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from atwork import Lent, Office, Worked
 from kernelfactory.agents import Agent, finding
-from kernelfactory.model import Limits, Tokens, Usage, UsageLimit
+from kernelfactory.jail import Jail, Landlock
+from kernelfactory.model import BadInput, Limits, Tokens, Usage, UsageLimit
 from stubs import Fault, Stub, Turn, night
 
 EDIT = "echo 7 > number.txt"
@@ -79,6 +81,22 @@ class Nights:
             assert "Done: the program is edited" in str(done.place.lines), "its transcript is kept"
             self.no_key(done, stub)
             self.tools(stub.wait()[0].body)
+
+    def in_jail(self, held: Jail, tmp_path: Path) -> None:
+        play = [Turn("edits, measures", [f"{EDIT}; kf measure --json > measured.json; env > env.txt"]), DONE]
+        with ExitStack() as stack, self.stub(play) as stub:
+            done = Office(tmp_path / "scratch", stack, held=held).work(self.agent(stub))
+            assert done.failed is None and done.place.cage == (held.name if held.holds else "none")
+            assert done.file("number.txt") == "7\n" and '"score": 7.0' in done.file("measured.json")
+            assert done.usage.tokens == 2 * 6250 and done.left == []
+            self.no_key(done, stub)
+
+    def test_it_works_in_landlock_too(self, tmp_path: Path) -> None:
+        try:
+            held = Landlock()
+        except BadInput as lacks:
+            pytest.skip(str(lacks))
+        self.in_jail(held, tmp_path)
 
     def tools(self, asked: Mapping[str, Any]) -> None:
         """It was offered the tool that measures, and none that looks things up."""

@@ -144,10 +144,11 @@ class Worked:
 
 
 class Office:
-    """Lends workspaces below `root` and has agents work in them; `stack` clears away."""
+    """Lends workspaces below `root` and has agents work in them, in `held` or the best cage that this machine has;
+    `stack` clears away."""
 
-    def __init__(self, root: Path, stack: ExitStack, folder: Path = PROBLEM) -> None:
-        self._root, self._stack = root, stack
+    def __init__(self, root: Path, stack: ExitStack, folder: Path = PROBLEM, held: jail.Jail | None = None) -> None:
+        self._root, self._stack, self._jail = root, stack, held or jail.find(unprotected=True)
         self._problem = problem.load(folder)
         self._gateway = stack.enter_context(Gateway())
 
@@ -170,7 +171,7 @@ class Office:
             move="select",
             reason="the seed",
         )
-        ground = workspace.Ground(self._root, jail.find(unprotected=True), found, gateway=self._gateway)
+        ground = workspace.Ground(self._root, self._jail, found, gateway=self._gateway)
         outfit = workspace.Outfit(agent.needs, agent.shares, agent.routes, agent.hosts, mask)
         transcript = self._root.with_name(uuid.uuid4().hex) / "transcript.jsonl"
         terms = Terms(found.editable, Journal(transcript, mask), web=True, mask=mask)

@@ -13,6 +13,7 @@ from stubs.serving import Answer, Event, Request, Stub, closed, silent, words
 
 QUOTA = "You exceeded your current quota, please check your plan and billing details."
 CALLS = ("function_call", "custom_tool_call", "local_shell_call")
+EARLY = "unsupported call: mcp__"
 
 BUSY = "Our servers are currently overloaded. Please try again later."
 LIMIT = "Rate limit reached on tokens per min (TPM): Limit 30000, Used 29000. Please try again in {:g}s."
@@ -145,10 +146,14 @@ def _offered(tools: Sequence[Mapping[str, Any]], items: Sequence[Mapping[str, An
 
 
 def _said(items: Sequence[Mapping[str, Any]]) -> list[Said]:
-    """What the model said between one word of the user (or a tool's output) and the next."""
+    """What the model said between one word of the user (or a tool's output) and the next. A tool whose server was not
+    there yet was not called: it is called again."""
     found: list[Said] = []
     going = False
-    for item in items:
+    early = {item.get("call_id") for item in items if str(item.get("output")).startswith(EARLY)}
+    if items and items[-1].get("call_id") in early:
+        time.sleep(0.3)
+    for item in (item for item in items if item.get("call_id") is None or item.get("call_id") not in early):
         kind = item.get("type", "message")
         mine = kind in CALLS or kind == "reasoning" or (kind == "message" and item.get("role") == "assistant")
         if mine and not going:
@@ -282,8 +287,10 @@ def _call(call: Call) -> dict[str, Any]:
     if call.name == "local_shell":
         action = {"type": "exec", "command": call.input["command"], "env": {}}
         return {**base, "type": "local_shell_call", "id": f"lsh_{uuid4().hex[:16]}", "action": action}
+    namespace, _, name = call.name.rpartition("__")  # mcp__SERVER__TOOL: tools of a server are apart from the others
+    named = {"name": name, "namespace": namespace} if namespace.startswith("mcp__") else {"name": call.name}
     arguments = json.dumps(call.input)
-    return {**base, "type": "function_call", "id": f"fc_{uuid4().hex[:16]}", "name": call.name, "arguments": arguments}
+    return {**base, "type": "function_call", "id": f"fc_{uuid4().hex[:16]}", **named, "arguments": arguments}
 
 
 def _growing(output: Sequence[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from atnight import EDIT, Nights
 from atwork import Office
 from kernelfactory.agents.claude import Claude
 from kernelfactory.agents.config import Entry
+from kernelfactory.jail import Unprotected
 from kernelfactory.model import Limits, Tokens
 from stubs import Anthropic, Fault, Stub, Turn, night
 from stubs.play import Call
@@ -50,6 +52,9 @@ class TestClaude(Nights):
             assert second.failed is None and set(place.named) == {place.resumes}
             assert (second.usage.tokens, second.usage.dollars) == (12_500, pytest.approx(0.012))
             assert '"score":7' in str(stub.log[-1].body).replace("\\", ""), "measured through its tool"
+
+    def test_it_works_where_nothing_holds_it(self, tmp_path: Path) -> None:
+        self.in_jail(Unprotected(), tmp_path)
 
     def test_its_own_count_of_dollars_is_a_cap_too(self, office: Office) -> None:
         with self.stub([Turn("goes on", [f"echo {n} > number.txt"]) for n in range(9)]) as stub:

@@ -13,6 +13,7 @@ from kernelfactory.agents.codex import Codex
 from kernelfactory.agents.config import Entry
 from kernelfactory.model import Limits, Tokens
 from stubs import Fault, OpenAI, Stub, Turn
+from stubs.play import Call
 
 
 class TestCodex(Nights):
@@ -37,12 +38,15 @@ class TestCodex(Nights):
             assert self.key not in told and f"LEAKED=[redacted:{self.variable}]" in told
 
     def test_a_session_is_gone_on_with_later_and_pays_for_itself_alone(self, office: Office) -> None:
-        with self.stub([Turn("edits", [EDIT]), Turn("Done.")], Fault("usage-key", turn=1, times=1)) as stub:
+        measures = Turn("measures", calls=[Call("mcp__kernelfactory__measure", {})])
+        with self.stub([Turn("edits", [EDIT]), measures, Turn("Done.")], Fault("usage-key", turn=1, times=1)) as stub:
             agent = self.agent(stub)
             place = office.lend(agent)
             first = office.work(agent, lent=place)
             assert first.trouble == "billing" and first.usage.tokens == 6250
-            place.resumes = place.named[0]
+            place.resumes, before = place.named[0], len(stub.wait())
             second = office.work(agent, Limits(seconds=60.0, nudges=0), lent=place)
             assert second.failed is None and set(place.named) == {place.resumes}
-            assert (second.usage.tokens, second.usage.dollars) == (6250, pytest.approx(0.01))
+            asked = len(stub.wait()) - before
+            assert (second.usage.tokens, second.usage.dollars) == (asked * 6250, pytest.approx(asked * 0.01))
+            assert '"score":7' in str(stub.log[-1].body).replace("\\", ""), "measured through its tool"
