@@ -8,13 +8,14 @@ import socket
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from kernelfactory.gateway import Route
 from kernelfactory.gateway.dial import Outside
-from kernelfactory.gateway.doors import CONNECTIONS, TOLD, Door, Gateway
+from kernelfactory.gateway.doors import CONNECTIONS, DIALLING, THREADS, TOLD, Door, Gateway
 from kernelfactory.gateway.lines import HEAD_BYTES
 
 from .servers import KEY, PATIENCE, Server, client, opened, rest, said
@@ -231,6 +232,32 @@ def test_refusals_are_told_once_and_not_without_end(gateway: Gateway, tmp_path: 
         for number in range(TOLD + 20):
             assert line.ask("GET", f"http://h{number}.test/")[0] == 403
     assert len(told) == TOLD == len(set(told)) and door.counts.refused == TOLD + 20
+
+
+def test_no_door_waits_for_the_names_that_others_look_up(server: Server, tmp_path: Path) -> None:
+    """Whoever chooses a name chooses who answers for it, or does not."""
+    never, asked = threading.Event(), threading.Semaphore(0)
+
+    def resolver(host: str) -> list[str]:
+        if host.endswith(".silent.test"):
+            asked.release()
+            never.wait(PATIENCE)
+        return ["127.0.0.1"]
+
+    with Gateway(Outside(resolver, proxies={})) as gateway, ExitStack() as stack:
+        stack.callback(never.set)
+        lines = []
+        for number in range(THREADS // DIALLING + 1):
+            (tmp_path / str(number)).mkdir()
+            hostile = gateway.open([], ["*"], tcp=False, folder=str(tmp_path / str(number)))
+            lines += [stack.enter_context(opened(hostile)) for _ in range(DIALLING)]
+        for number, line in enumerate(lines):
+            line.sendall(f"CONNECT a{number}.silent.test:443 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        for _ in lines:
+            assert asked.acquire(timeout=PATIENCE)
+        url = f"http://localhost:{server.port}"
+        door = gateway.open([Route("api", url)], [], tcp=False, folder=str(tmp_path), check=lambda: None)
+        assert said(door, GET).startswith(b"HTTP/1.1 200 ")
 
 
 # ── the end ──────────────────────────────────────────────────────────────────────────────────────

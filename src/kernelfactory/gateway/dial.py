@@ -8,6 +8,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from functools import cached_property
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
@@ -88,13 +89,14 @@ class Outside:
             await self._secured(writer, host)
         return reader, writer
 
-    async def checked(self, host: str, port: int, *, named: bool) -> Streams:
-        """A connection to where the cage wants to go: only to public addresses, to those that were checked. A proxy of
-        ours gets the name if the user `named` the host, else an address too. Raises Forbidden, Unreachable."""
+    async def checked(self, host: str, port: int, *, named: bool, names: Executor) -> Streams:
+        """A connection to where the cage wants to go: only to public addresses, those that were checked, looked up in
+        `names`: who is asked may never answer. A proxy of ours gets the name if the user `named` the host, else an
+        address too. Raises Forbidden, Unreachable."""
         proxy = self._proxy(host, "https")
         if proxy is not None and named and not _literal(host):
             return await self._through(proxy, host, port)
-        addresses = await self._addresses(host)
+        addresses = await self._addresses(host, names)
         if not self._allow_private and not all(map(public, addresses)):
             raise Forbidden(f"{host} is at an address that is not public")
         if proxy is not None:
@@ -105,12 +107,12 @@ class Outside:
             raise Forbidden(f"{host} is this machine")
         return reader, writer
 
-    async def _addresses(self, host: str) -> Sequence[str]:
+    async def _addresses(self, host: str, names: Executor | None = None) -> Sequence[str]:
         if _literal(host):
             return [host]
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                found = await asyncio.get_running_loop().run_in_executor(None, self._resolver, host)
+                found = await asyncio.get_running_loop().run_in_executor(names, self._resolver, host)
         except (OSError, UnicodeError):  # TimeoutError too
             found = ()
         if not found:

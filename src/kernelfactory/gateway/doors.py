@@ -31,9 +31,11 @@ from kernelfactory.wire import _Near
 CONNECTIONS = 64
 """Of one door at a time."""
 
-LOOKUPS = 4
+DIALLING = 4
+"""Connections of one door to hosts that are being made at a time, and its threads for names."""
+
 THREADS = 32
-"""For what blocks: lookups of names, and checks."""
+"""For what blocks: checks, and lookups of what users named."""
 
 IDLE_SECONDS = 1800.0
 HEAD_SECONDS = 30.0
@@ -110,6 +112,7 @@ class Door:
             writer.transport.abort()
             task.cancel()
         await asyncio.gather(*visits, return_exceptions=True)
+        self._behind.passage.names.shutdown(wait=False, cancel_futures=True)
 
     # ── one connection ───────────────────────────────────────────────────────────────────────────
 
@@ -275,7 +278,8 @@ class Gateway:
         ready = {route.name.encode(): upstream(route) for route in routes}
         if len(ready) < len(routes):
             raise BadInput("two routes have one name")
-        passage = Passage(Hosts.of(hosts), self.outside, asyncio.Semaphore(LOOKUPS))
+        names = ThreadPoolExecutor(DIALLING, "names")
+        passage = Passage(Hosts.of(hosts), self.outside, asyncio.Semaphore(DIALLING), names)
         path = "" if tcp else str(Path(folder, "gateway.sock"))
         door = Door(self, Behind(ready, passage, check, on_refused), _listener(path), path)
         self._done(door.listen())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -83,11 +84,13 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """The way of one door to `hosts`. `lookups` bounds how many connections are being made."""
+    """The way of one door to `hosts`. `dialling` bounds how many connections are being made; `names`: threads of its
+    own, in which it looks up whatever the cage names, so that no other door waits for that."""
 
     hosts: Hosts
     outside: Outside
-    lookups: asyncio.Semaphore
+    dialling: asyncio.Semaphore
+    names: Executor
 
     async def connect(self, client: Line, request: h11.Request) -> None:
         """Answer CONNECT and carry what comes, both ways, until both sides have ended. Raises Refusal, Broken."""
@@ -121,8 +124,8 @@ class Passage:
             entry = wanted.host if wanted.port == usual else str(wanted)
             raise Refusal(403, f"{wanted} is not a host that this agent may reach: `hosts` with {entry} would allow it")
         try:
-            async with self.lookups:
-                return await self.outside.checked(wanted.host, wanted.port, named=way == "named")
+            async with self.dialling:
+                return await self.outside.checked(wanted.host, wanted.port, named=way == "named", names=self.names)
         except Forbidden as error:
             raise Refusal(403, f"{error}: nothing allows that") from None
         except Unreachable as error:
