@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelfactory.record import Attempt, Happened, Reader
-from stubs import Anthropic, Fault, OpenAI, Request, Stub, Turn
-from stubs.serving import Answer
+from stubs import Anthropic, Fault, Gemini, OpenAI, Stub, Turn
 
 TINY = str(Path(__file__).parent / "problems" / "tiny_number")
 SECONDS = 120.0
@@ -26,12 +23,25 @@ SECONDS = 120.0
 
 TOML: Mapping[str, str] = {
     "claude": '[claude]\nmodel = "claude-sonnet-4-5"\nupstream = "{url}"\nenv = {{ CLAUDE_CODE_MAX_RETRIES = "1" }}\n',
+    "gemini": '[gemini]\nmodel = "gemini-2.5-flash"\nupstream = "{url}"\n',
+    "opencode": '[opencode]\nmodel = "anthropic/claude-sonnet-4-5"\nupstream = "{url}/v1"\n',
     "codex": '[codex]\nmodel = "gpt-5.5"\nupstream = "{url}/v1"\n'
     'flags = ["-c", "model_providers.kf.stream_max_retries=1", "-c", "model_providers.kf.request_max_retries=1"]\n',
 }
 BOTH = ("claude", "codex")
-KEYS = {"claude": "ANTHROPIC_API_KEY", "codex": "CODEX_API_KEY"}
-VALUES = {"claude": "sk-ant-night+watch/claude=0123456789", "codex": "sk-proj-night+watch/codex=9876543210"}
+OTHERS = ("gemini", "opencode")
+KEYS = {
+    "claude": "ANTHROPIC_API_KEY",
+    "codex": "CODEX_API_KEY",
+    "gemini": "GEMINI_API_KEY",
+    "opencode": "ANTHROPIC_API_KEY",
+}
+VALUES = {
+    "claude": "sk-ant-night+watch/claude=0123456789",
+    "codex": "sk-proj-night+watch/codex=9876543210",
+    "gemini": "AIza-night+watch/gemini=0123456789",
+    "opencode": "sk-ant-night+watch/opencode=543210",
+}
 """Keys with characters that are spelt otherwise in a URL."""
 
 Done = subprocess.CompletedProcess[str]
@@ -81,6 +91,13 @@ class Evening:
         self.running.append(child)
         return child
 
+    def command(self, name: str, script: str) -> str:
+        """A program of this person's, as an agent: its lines of agents.toml."""
+        path = self.base / f"{name}.sh"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return f'agent = "command"\npath = "{path}"\n'
+
     def close(self) -> None:
         for child in self.running:
             if child.poll() is None:
@@ -123,46 +140,7 @@ class Evening:
         return sorted(self.state.glob("scratch/*/kf-*"))
 
 
-WORKSPACE = re.compile(r"kf-[0-9a-f]{24}")
-
-
-class Held(Stub):
-    """A model that answers the conversations of a workspace only when that is released."""
-
-    def __init__(self, play: Sequence[Turn], *faults: Fault, **said: Any) -> None:
-        super().__init__(play, *faults, **said)
-        self._free: set[str] = set()
-        self._all = False
-        self._changed = threading.Condition()
-
-    def release(self, workspace: str | None = None) -> None:
-        """Let one of them go on (None: all)."""
-        with self._changed:
-            self._free |= set(WORKSPACE.findall(workspace or ""))
-            self._all = self._all or workspace is None
-            self._changed.notify_all()
-
-    def __exit__(self, *error: Any) -> None:
-        self.release()
-        super().__exit__(*error)
-
-    def answer(self, request: Request) -> Answer:
-        mine = set(WORKSPACE.findall(json.dumps(request.body)))
-        with self._changed:
-            self._changed.wait_for(lambda: self._all or bool(mine & self._free), SECONDS)
-        return super().answer(request)
-
-
-class HeldAnthropic(Held, Anthropic):
-    """Claude's."""
-
-
-class HeldOpenAI(Held, OpenAI):
-    """Codex's."""
-
-
-KINDS: Mapping[str, type[Stub]] = {"claude": Anthropic, "codex": OpenAI}
-HELD: Mapping[str, type[Held]] = {"claude": HeldAnthropic, "codex": HeldOpenAI}
+KINDS: Mapping[str, type[Stub]] = {"claude": Anthropic, "codex": OpenAI, "gemini": Gemini, "opencode": Anthropic}
 
 
 def keys(*names: str) -> dict[str, str]:

@@ -9,14 +9,17 @@ import shutil
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hunting import hunt
 from kernelfactory import jail
-from overnight import BOTH, HELD, KEYS, SECONDS, TINY, VALUES, Evening, asked, end, gone, keys, living, stub
+from kernelfactory.agents import finding
+from overnight import BOTH, KEYS, OTHERS, SECONDS, TINY, VALUES, Evening, asked, end, gone, keys, living, stub
 from stubs import Fault, Stub, Turn, night
 
 HERE = Path(__file__).parents[2]
@@ -36,7 +39,7 @@ END"""
 SEVEN = Turn("I write seven.", ["echo 7 > number.txt; echo 'seven so far' > progress.md"])
 MEASURES = Turn("I measure.", ["kf measure --json"])
 DONE = Turn("Done: it is measured.")
-FIVE_HUNDRED = [Turn("I write 500.", ["echo 500 > number.txt"]), DONE]
+STALLED = ["stall", "nudge"]
 LEFT = Turn(
     "I leave things behind.",
     [
@@ -76,8 +79,8 @@ def test_both_edit_measure_note_and_finish_and_all_of_it_is_told(there: None, ev
         assert seen["session"] == row.session and seen["transcript_digest"] == row.transcript
         kinds = [event["kind"] for event in seen["transcript"]]
         assert kinds.count("call") == kinds.count("result") == 3 and kinds[-1] == "end"
-        told = kf.kf("show", "x", str(row.attempt), "--transcript").stdout
-        assert "Done: the program is edited and measured." in told and "kf measure --json" in told
+    told = kf.kf("show", "x", "2", "--transcript").stdout
+    assert "Done: the program is edited and measured." in told and "kf measure --json" in told
     listed = kf.json("attempts", "x")
     assert {(row["agent"], row["model"], row["tokens"]) for row in listed if row["attempt"]} == {
         (name, MODELS[name], 25_000) for name in BOTH
@@ -94,10 +97,30 @@ def test_both_edit_measure_note_and_finish_and_all_of_it_is_told(there: None, ev
     assert "not the one that was recorded" in kf.kf("show", "x", "1", "--transcript").stdout
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_others_do_so_too(name: str, program: Callable[[str], finding.Program], evening: Any) -> None:
+    program(name)
+    kf: Evening = evening(keys(name))
+    with stub(name, night("echo 7 > number.txt")) as model:
+        kf.agents({name: model})
+        words = (TINY, f"--agent={name}", "--attempts=1", "--dir=x", ENOUGH)
+        done = kf.kf("run", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    row = kf.attempts()[0]
+    assert (row.agent, row.end, row.outcome, row.score) == (name, "finished", "improved", 7.0)
+    assert row.notes == "what I tried: the script\n" and row.session and row.transcript == digest(kf, 1)
+    assert row.tokens == 25_000 and row.dollars
+    assert "Done: the program is edited and measured." in kf.kf("show", "x", "1", "--transcript").stdout
+    assert {request.key for request in model.log} == {VALUES[name]} and hunt(kf.base, VALUES[name]) == []
+
+
 # ── usage limits ─────────────────────────────────────────────────────────────────────────────────
 
 LOGINS = {"claude": "CLAUDE_CODE_OAUTH_TOKEN", "codex": "CODEX_API_KEY"}
-OTHER = {"claude": "codex", "codex": "claude"}
+WORKS = "echo 500 > number.txt; until [ -e go ]; do sleep 0.2; done"
+"""What another agent does meanwhile, until it is told to go on."""
+
 AHEAD = 10.0
 """Seconds to the reset when a run begins."""
 
@@ -111,7 +134,7 @@ def spent_up(name: str, ahead: float = AHEAD) -> tuple[Stub, float]:
 def parked(kf: Evening, name: str) -> float | None:
     """Until when an agent waits, as the record has it (epoch seconds)."""
     with kf.record() as reader:
-        return reader.parked().get(name, (None, ""))[0]
+        return next((until for (agent, _), (until, _) in reader.parked().items() if agent == name), None)
 
 
 def in_time(kf: Evening, opens: float) -> bool:
@@ -124,33 +147,38 @@ def went_on(limited: Stub) -> bool:
     return "I write seven." in json.dumps(limited.log[-1].body)
 
 
+def go(kf: Evening) -> None:
+    """Let all that wait for it go on."""
+    for base in kf.workspaces():
+        if (base / "work").is_dir():
+            (base / "work" / "go").touch()
+
+
 @pytest.mark.parametrize("name", BOTH)
 def test_a_limit_gives_the_slot_away_until_the_session_can_go_on(name: str, there: None, evening: Any) -> None:
-    other = OTHER[name]
-    kf: Evening = evening({LOGINS[name]: VALUES[name], KEYS[other]: VALUES[other]})
+    kf: Evening = evening({LOGINS[name]: VALUES[name]})
     limited, opens = spent_up(name)
-    busy = HELD[other](FIVE_HUNDRED, key=VALUES[other])
-    with limited, busy:
-        kf.agents({name: limited, other: busy})
-        words = (TINY, "--agent", name, "--agent", other, "--attempts", "4", "--dir", "x", ENOUGH)
-        run = kf.start("run", *words)
+    with limited:
+        kf.agents({name: limited}, {"steady": kf.command("steady", WORKS)})
+        words = ("--agent", name, "--agent=steady", "--attempts=4", "--dir=x", ENOUGH)
+        run = kf.start("run", TINY, *words)
         kf.until(lambda: kf.incidents("switched"))
         first = next(row for row in kf.attempts() if row.agent == name)
         assert (first.end, first.outcome, first.score, first.notes) == ("limit", "improved", 7.0, "seven so far\n")
         switched = kf.incidents("switched")[0].attempt
         taken = kf.until(lambda: [row for row in kf.attempts() if row.attempt == switched and row.workspace])[0]
-        assert taken.agent == other and taken.attempt != first.attempt
+        assert taken.agent == "steady" and taken.attempt != first.attempt
         until = parked(kf, name)
         assert until is not None and until >= opens
         now = kf.json("status", "x")
-        assert {a["agent"]: bool(a["paused_until"]) for a in now["agents"]} == {name: True, other: False}
+        assert {a["agent"]: bool(a["paused_until"]) for a in now["agents"]} == {name: True, "steady": False}
         assert [(kept["attempt"], kept["session"]) for kept in now["kept"]] == [(first.attempt, first.session)]
         home = Path(str(first.workspace)).parent
         assert home in kf.workspaces()
         kf.until(lambda: time.time() > until)
-        busy.release(str(taken.workspace))  # its slot is its own agent's again
+        Path(str(taken.workspace), "go").touch()  # its slot is its own agent's again
         again = kf.until(lambda: [row for row in kf.attempts() if row.continues and row.state == "judged"])[0]
-        busy.release()
+        go(kf)
         assert run.wait(SECONDS) == 0, kf.said()
     assert (again.continues, again.parent, again.parent_score) == (first.attempt, first.attempt, 7.0)
     assert (again.agent, again.session, again.end, again.move) == (name, first.session, "finished", "continue")
@@ -165,7 +193,7 @@ def killed_while_parked(kf: Evening, limited: Stub, *words: str) -> float:
     """A run that is killed when its agent waits; until when it does."""
     run = kf.start("run", TINY, *words, "--dir", "x", ENOUGH)
     kf.until(lambda: kf.incidents("parked"))
-    until = parked(kf, kf.attempts()[0].agent)
+    until = parked(kf, "claude")
     run.send_signal(signal.SIGKILL)
     run.wait(SECONDS)
     assert until is not None and len([request for request in limited.log if request.main]) == 2
@@ -173,22 +201,21 @@ def killed_while_parked(kf: Evening, limited: Stub, *words: str) -> float:
 
 
 def test_a_kill_while_it_waits_changes_nothing_and_nobody_takes_its_slot(there: None, evening: Any) -> None:
-    kf: Evening = evening({LOGINS["claude"]: VALUES["claude"], **keys("codex")})
+    kf: Evening = evening({LOGINS["claude"]: VALUES["claude"]})
     limited, opens = spent_up("claude", AHEAD + 4)
-    busy = HELD["codex"](FIVE_HUNDRED, key=VALUES["codex"])
-    with limited, busy:
-        kf.agents({"claude": limited, "codex": busy})
-        until = killed_while_parked(kf, limited, "--agent=claude", "--agent=codex", "--attempts=4", "--no-switch")
+    with limited:
+        kf.agents({"claude": limited}, {"steady": kf.command("steady", WORKS)})
+        until = killed_while_parked(kf, limited, "--agent=claude", "--agent=steady", "--attempts=4", "--no-switch")
         run = kf.start("resume", "x", "--no-switch", ENOUGH)
         kf.until(lambda: [row for row in kf.attempts() if row.run == 2])
         assert parked(kf, "claude") == until and len(kf.json("status", "x")["kept"]) == 1
         again = kf.until(lambda: [row for row in kf.attempts() if row.continues and row.state == "judged"])[0]
-        busy.release()
+        go(kf)
         assert run.wait(SECONDS) == 0, kf.said()
     first = kf.attempts()[0] if kf.attempts()[0].agent == "claude" else kf.attempts()[1]
     assert again.session == first.session and again.started_at >= until >= opens and went_on(limited)
     assert again.run == 2 and again.end == "finished" and kf.workspaces() == []
-    assert kf.incidents("switched") == [] and {row.agent for row in kf.attempts()} == set(BOTH)
+    assert kf.incidents("switched") == [] and {row.agent for row in kf.attempts()} == {"claude", "steady"}
 
 
 def test_without_its_home_and_its_wait_it_is_seen_that_it_did_not_go_on(there: None, evening: Any) -> None:
@@ -227,15 +254,15 @@ def test_an_overload_waits_and_a_stalled_one_is_sent_on(there: None, evening: An
     kf: Evening = evening(keys(*BOTH))
     overload, stall = Fault("overload", turn=1), Fault("stall", turn=1, times=1)
     with stub("claude", [SEVEN, DONE], overload) as claude, stub("codex", [SEVEN, MEASURES, DONE], stall) as codex:
-        kf.agents({"claude": claude, "codex": codex}, {"codex": "silence_minutes = 0.05\n"})
-        done = kf.kf("run", TINY, "--agent=auto", "--attempts=2", "--dir=x", "--nudges=1")
+        kf.agents({"claude": claude, "codex": codex}, {"codex": "silence_minutes = 0.1\n"})
+        done = kf.kf("run", TINY, "--agent=auto", "--attempts=2", "--dir=x", "--nudges=2")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {row.agent: row for row in kf.attempts()}
     assert (rows["claude"].end, rows["claude"].outcome, rows["claude"].score) == ("failed", "improved", 7.0)
     assert "overloaded" in str(rows["claude"].fault).lower()
     assert "its service is overloaded" in kf.incidents("backoff")[0].text
     assert (rows["codex"].end, rows["codex"].outcome) == ("finished", "improved")
-    assert [i.kind for i in kf.incidents("stall", "nudge") if i.attempt == rows["codex"].attempt] == ["stall", "nudge"]
+    assert [i.kind for i in kf.incidents("stall", "nudge") if i.attempt == rows["codex"].attempt][:2] == STALLED
 
 
 # ── killing ──────────────────────────────────────────────────────────────────────────────────────
@@ -295,10 +322,8 @@ def test_a_jail_that_outlives_the_controller_is_seen(bubblewrap: None, evening: 
     kf: Evening = evening({})
     (kf.base / "steps.json").write_text("[]")
     assert kf.kf("run", TINY, "--agent=scripted@steps.json", "--attempts=1", "--dir=x").returncode == 0
-    script = kf.base / "leaves.sh"
-    script.write_text(f"#!/bin/sh\n{LEFT.shell[0]}\n")
-    script.chmod(0o755)
-    run = kf.start(str(HERE), str(kf.folder), str(script), argv=("-c", LOOSE))
+    kf.command("leaves", LEFT.shell[0])
+    run = kf.start(str(HERE), str(kf.folder), str(kf.base / "leaves.sh"), argv=("-c", LOOSE))
     begun = spaces(kf)
     run.kill()
     run.wait(SECONDS)

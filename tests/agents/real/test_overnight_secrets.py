@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -65,8 +66,9 @@ def inside(space: str) -> bytes:
     """What the processes of a PID namespace were started with."""
     found = b""
     for pid in living(space):
-        for name in ("environ", "cmdline"):
-            found += Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b"\n")
+        with suppress(OSError):  # it is over
+            for name in ("environ", "cmdline"):
+                found += Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b"\n")
     return found
 
 
@@ -78,7 +80,7 @@ def test_no_cage_holds_a_key_and_none_is_written(there: None, evening: Any, prob
         kf.agents({"claude": claude, "codex": codex})
         run = kf.start("run", problem, "--agent=claude", "--agent=codex", "--attempts=2", "--dir=x", "--nudges=0")
         kf.until(lambda: len([base for base in kf.workspaces() if (base / "work/begun").exists()]) == 2)
-        for key in VALUES.values():
+        for key in keys(*BOTH).values():
             for base in kf.workspaces():
                 assert hunt(base, key) == []
                 held = inside((base / "work/space").read_text().strip())
@@ -87,10 +89,10 @@ def test_no_cage_holds_a_key_and_none_is_written(there: None, evening: Any, prob
             (base / "work/go").touch()
         assert run.wait(SECONDS) == 0, kf.said()
     for model in (claude, codex):
-        assert {request.key for request in model.log} <= set(VALUES.values())
+        assert {request.key for request in model.log} <= set(keys(*BOTH).values())
         looked = json.dumps(next(request.body for request in model.log if request.turn == 1))
         assert "kept-outside-the-cage" in looked and not any(
-            holds(looked.encode(), spellings(v)) for v in VALUES.values()
+            holds(looked.encode(), spellings(v)) for v in keys(*BOTH).values()
         )
     rows = {row.agent: row for row in kf.attempts()}
     for name, model in (("claude", claude), ("codex", codex)):
@@ -102,7 +104,7 @@ def test_no_cage_holds_a_key_and_none_is_written(there: None, evening: Any, prob
     assert (rows["claude"].outcome, rows["claude"].score) == ("improved", 7.0)
     assert (rows["codex"].outcome, rows["codex"].score, rows["codex"].commit) == ("none", None, None)
     assert "holds the secret" in str(rows["codex"].fault)
-    for key in VALUES.values():
+    for key in keys(*BOTH).values():
         assert hunt(kf.base, key) == []
 
 
@@ -110,7 +112,7 @@ def test_no_cage_holds_a_key_and_none_is_written(there: None, evening: Any, prob
 
 PASS, WORD = "NIGHT_PASSWORD", "moon+light/over=the:factory"
 PLAIN, NAME = "NIGHT_TOKEN", "moonlight-over-the-factory"
-SPY = f"""#!/bin/sh
+SPY = f"""
 env; env | base64; echo "it is ${PASS}" >&2
 k="${PASS}"; c=$(printf %s "$k" | base64 -w0)
 printf '%s\\n' "$k" "$c" > progress.md
@@ -139,10 +141,7 @@ if [ -n "$NIGHT_WAITS" ]; then sleep 900; fi
 def spied(evening: Any, given: str, **more: str) -> Evening:
     """A machine with a command that tells what it was given; `given`: the lines of agents.toml by which it was."""
     kf: Evening = evening(more)
-    spy = kf.base / "spy.sh"
-    spy.write_text(SPY)
-    spy.chmod(0o755)
-    kf.config.write_text(f'[spy]\nagent = "command"\npath = "{spy}"\n{given}\n')
+    kf.agents({}, {"spy": kf.command("spy", SPY) + given})
     return kf
 
 
