@@ -38,7 +38,6 @@ from kernelfactory.rota import (
     free,
     free_at,
     pick,
-    probed,
     span,
     started,
     waits,
@@ -298,19 +297,6 @@ def test_after_a_stated_reset_all_slots_begin_and_after_a_guess_one_tries() -> N
     assert free(said.standing, then - 9.0), "a clock that went back must not park it"
     assert started(said.standing, then + 1.0) == Said(said.standing)
     assert free(ended(said.standing, ending(at=then + 2, seconds=2.0, worked=True), 0.0).standing, then + 2)
-
-
-def test_a_probe_frees_one_that_became_ready_and_never_one_that_always_said_so() -> None:
-    out = ended(NEW, ending("auth"), 0.0).standing
-    assert probed(out, True, NOW) == Said(out)
-    assert probed(NEW, False, NOW) == Said(NEW) and probed(out, True, NOW + ASK) == Said(out)
-    known = probed(out, False, NOW).standing
-    said = probed(known, True, NOW + 60.0)
-    assert said.incident == "opened" and said.text == "claude is ready again" and free(said.standing, NOW + 60.0)
-    assert (
-        probed(ended(said.standing, ending("auth", at=NOW + 70.0, seconds=5.0), 0.0).standing, True, NOW + 80.0).text
-        == ""
-    )
 
 
 # ── who works ────────────────────────────────────────────────────────────────────────────────────

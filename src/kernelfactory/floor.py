@@ -123,9 +123,9 @@ class Floor:
 
     def _one(self, slot: Slot) -> None:
         slot.began, slot.idle = time.monotonic(), "claiming"
-        shift = self._shifts.next(slot.own)
+        news, shift = self._shifts.news, self._shifts.next(slot.own)
         if isinstance(shift, Wait):
-            self._idle(slot, shift)
+            self._idle(slot, shift, news)
             return
         slot.agent, handed = shift.agent, None
         try:
@@ -141,25 +141,29 @@ class Floor:
         if handed is not None:
             self._note(shift.agent, handed)
             self._shifts.over(shift, handed)
+            with self._changed:  # somebody may be free now
+                self._changed.notify_all()
 
-    def _idle(self, slot: Slot, wait: Wait) -> None:
+    def _idle(self, slot: Slot, wait: Wait, news: int) -> None:
         """No agent is free for this slot. That is not waited for when a cap has left nothing to do."""
         try:
             self.factory.room()
         except NoMore as full:
             self._full(full, slot)
         else:
-            self._rest(slot, wait)
+            self._rest(slot, wait, news)
 
-    def _rest(self, slot: Slot, wait: Wait) -> None:
-        """No agent is free for this slot: until one is, or for good, when none is left for any slot."""
+    def _rest(self, slot: Slot, wait: Wait, news: int) -> None:
+        """No agent is free for this slot: until one is, or for good, when none is left for any slot. `news`: what was
+        known of them."""
         with self._changed:
             slot.idle, slot.hopeless = wait.why, wait.until is None
             lost = all(other.hopeless for other in self.slots)
         if lost:
             self.end(End(f"no agent is left: {wait.why}", 3))
         now = self._rooms.clock()
-        self._wait(REST if wait.until is None else min(REST, max(wait.until - now, 0.0)))
+        left = REST if wait.until is None else min(REST, max(wait.until - now, 0.0))
+        self._wait(left, lambda: self._shifts.news != news)
         slot.hopeless = False
 
     def _worker(self, slot: Slot, shift: Shift) -> Worker:

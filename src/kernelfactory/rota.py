@@ -74,7 +74,7 @@ class Standing:
     `until`: it waits until then, `why`, in words; None: it does not. `reset`: what was stated, None: a guess. `since`:
     the end of the attempt that the wait came from. `limits`, `troubles`, `failures`, `asked`: how often in a row it
     ended at its usage limit, in trouble of its service, at once, and for a person to see to. `needs_person`: it waits
-    for that. `unready`: a probe found it unready since. `tried`: when its first attempt after a guessed wait began."""
+    for that. `tried`: when its first attempt after a guessed wait began."""
 
     name: str
     until: float | None = None
@@ -86,7 +86,6 @@ class Standing:
     asked: int = 0
     reset: float | None = None
     since: float = 0.0
-    unready: bool = False
     tried: float | None = None
 
 
@@ -170,19 +169,6 @@ def started(standing: Standing, now: float) -> Said:
     opened = replace(standing, until=None, why="", needs_person=False, tried=now if guessed else None)
     how = "is tried again" if guessed else "works again: the time that it was to wait is over"
     return Said(opened, "opened", f"{standing.name} {how}")
-
-
-def probed(standing: Standing, ready: bool, now: float) -> Said:
-    """It was asked, without spending anything, whether it is ready. That ends the wait for a person only when it was
-    not before: one that says it is ready, and whose service refuses it, must not be tried again and again."""
-    if not standing.needs_person or free(standing, now):
-        return Said(standing)
-    if not ready:
-        return Said(replace(standing, unready=True))
-    if not standing.unready:
-        return Said(standing)
-    opened = replace(standing, until=None, why="", needs_person=False, unready=False, tried=None)
-    return Said(opened, "opened", f"{standing.name} is ready again")
 
 
 # ── what an attempt's end says of its agent ──────────────────────────────────────────────────────
@@ -289,9 +275,7 @@ def _person(standing: Standing, ending: Ending, why: str, advice: str) -> Said:
 def _wait(standing: Standing, ending: Ending, until: float, why: str) -> Standing:
     """The counts as they are, and a new wait."""
     base = Standing(standing.name) if _between(ending) else standing
-    return replace(
-        base, until=until, why=why, reset=None, since=ending.at, needs_person=False, unready=False, tried=None
-    )
+    return replace(base, until=until, why=why, reset=None, since=ending.at, needs_person=False, tried=None)
 
 
 def _count(before: int, ending: Ending) -> int:

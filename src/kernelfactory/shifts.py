@@ -62,7 +62,8 @@ def spec(agent: Agent) -> str:
 
 
 class Shifts:
-    """The crew of a run, by SPEC (`name` or `name@model`); `parked`: who waits when it begins. Thread-safe."""
+    """The crew of a run, by SPEC (`name` or `name@model`); `parked`: who waits when it begins; `news`: how often
+    somebody became free before his time. Thread-safe."""
 
     def __init__(self, rooms: Rooms, run: int, crew: Mapping[str, Agent], switching: bool, parked: Parked) -> None:
         self._rooms, self._run, self._crew, self._switching = rooms, run, crew, switching
@@ -72,6 +73,7 @@ class Shifts:
         self._capped: dict[str, str] = {}
         self._held: dict[str, tuple[float, str]] = {}
         self._told: Callable[[str], None] = lambda text: None
+        self.news = 0
         self._standings = {_account(agent): Standing(_called(agent)) for agent in crew.values()}
         self._dice = random.Random()  # only for jitter: no choice of a parent hangs on it
         for who, (until, why) in parked.items():
@@ -140,7 +142,6 @@ class Shifts:
         now = self._rooms.clock()
         with self._lock:
             self._busy[shift.key] -= 1
-            self._held.clear()
             account = _account(shift.agent)
             old = self._standings[account]
             trouble = handed.trouble if handed.trouble is not None or not handed.unjudged else "error"
@@ -153,6 +154,8 @@ class Shifts:
             )
             said = rota.ended(old, ending, self._dice.random())
             self._standings[account] = said.standing
+            self.news += bool(self._held) or rota.free_at(said.standing, now) < rota.free_at(old, now)
+            self._held.clear()
             if said.standing.until != old.until:
                 self._rooms.record.pause(self._run, self._sharing(account), said.standing.until, said.standing.why)
         if said.incident is not None:
