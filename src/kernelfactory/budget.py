@@ -417,7 +417,7 @@ class Estimate:
 
     def line(self) -> str:
         """For a person."""
-        count = "no cap on attempts" if self.attempts is None else f"about {self.attempts:,} attempts"
+        count = "no cap on attempts" if self.attempts is None else _about(self.attempts)
         count = count if self.attempts != 0 else "not one whole attempt"
         basis = "measured here" if self.measured else "a guess"
         return f"{count}, each about ${self.dollars:,.2f} and {self.tokens:,} tokens ({basis})"
@@ -452,10 +452,12 @@ def estimate(
     attempts = min((count for count in left if count is not None), default=None)
     warning = None
     if attempts is not None and attempts < FEWEST:
-        warning = (
-            f"the caps leave about {attempts} attempts: too few to be a search; {FEWEST} is the least that makes sense"
-        )
+        warning = f"the caps leave {_about(attempts)}: too few to be a search; {FEWEST} is the least that makes sense"
     return Estimate(attempts, dollars, tokens, n > taken.unpriced, warning)
+
+
+def _about(attempts: int) -> str:
+    return f"about {attempts:,} attempt{'s' * (attempts != 1)}"
 
 
 def _fits(cap: float | None, spent: float, each: float) -> int | None:

@@ -114,6 +114,16 @@ def test_an_estimate_is_of_those_that_cost_and_said_again_at_a_resume(kf: Any, t
     assert "(a guess)" in again.stdout
 
 
+def test_who_is_not_ready_is_told_before_it_begins(kf: Any, tmp_path: Path) -> None:
+    (tmp_path / "kernelfactory").mkdir()
+    (tmp_path / "kernelfactory/agents.toml").write_text(
+        '[own]\nagent = "command"\npath = "/bin/true"\nsecrets = ["OWN_KEY"]\n'
+    )
+    env, words = {"XDG_CONFIG_HOME": str(tmp_path)}, (*RUN, "--agent", "own")
+    assert "note: own is not ready: set OWN_KEY\n" in kf(*words, "--dir", "one", env=env).stdout
+    assert "not ready" not in kf(*words, "--dir", "two", env={**env, "OWN_KEY": "0123456789"}).stdout
+
+
 def test_auto_is_who_is_ready_here(kf: Any) -> None:
     done = kf(*RUN, "--agent", "auto", "--dir", "one", "--json")
     assert done.returncode == 0, done.stderr

@@ -78,13 +78,14 @@ def manned(plan: Plan, folder: Path | None) -> Plan:
 
 
 def crew(specs: Sequence[str], entries: Mapping[str, Entry]) -> tuple[str, ...]:
-    """The agents asked for, each of them known."""
+    """The agents asked for, each of them known, with secrets that can be masked."""
     from kernelfactory import agents
+    from kernelfactory.redact import Mask
 
     wanted = [name for spec in specs for name in (ready(entries) if spec == AUTO else [spec])]
     names = [agents.parse(spec)[:2] for spec in wanted]
     for spec, name in zip(wanted, names, strict=True):
-        agents.find(spec, entries)
+        Mask(agents.find(spec, entries)[0].secrets)
         if names.count(name) > 1:
             raise BadInput(f"agent {name[0]} is given twice: say how many at once with {name[0]}:2")
     return tuple(wanted)
@@ -123,6 +124,8 @@ def costs(asked: Plan, folder: Path | None, holding: Caps, reader: Reader | None
     lines = []
     for spec, agent, slots in found:
         if agent.costs_money:
+            if not (state := agent.state()).ready:
+                lines.append(f"note: {spec} is not ready: {state.advice}")
             own = reader.spend_of(agent.name) if reader is not None else budget.Spend()
             guess = budget.estimate(holding, spent, slots, account=_account(asked, agent.entry, own))
             lines += [f"estimate for {spec}: {guess.line()}", *([f"note: {guess.warning}"] if guess.warning else [])]
