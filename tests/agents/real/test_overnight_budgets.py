@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from atwork import Office
+from kernelfactory.agents.command import Command
+from kernelfactory.model import Usage
 from overnight import BOTH, KEYS, SECONDS, TINY, VALUES, Evening, keys, stub
 from stubs import Spent, Stub, Turn
 
@@ -71,6 +74,15 @@ def test_caps_of_an_attempt_and_of_an_agent_leave_the_rest_to_others(there: None
     assert [found.text for found in kf.incidents("switched")], "its slot went to the other one"
     said = {found.text.partition(" (")[0] for found in kf.incidents("budget")}
     assert said == {"codex: the cap of $5.00 is reached", "the cap of $3.00 for one attempt is reached"}
+
+
+def test_nobody_asks_again_before_the_last_answer_is_on_the_bill(office: Office) -> None:
+    place = office.lend(Command("true"))
+    assert place.paid_up(0.0), "nothing is owed for at first"
+    place.spent(Usage(tokens=0, dollars=None))
+    assert not place.paid_up(0.05)
+    place.spent(Usage(tokens=6250))
+    assert place.paid_up(0.0) and not place.paid_up(0.0)
 
 
 BLIND = """

@@ -165,6 +165,13 @@ def test_what_a_command_is_given_is_masked_wherever_it_writes_it(evening: Any, p
         assert list(reader.billed(1)) == [f"[redacted:{PASS}]"]
 
 
+def test_a_secret_that_is_too_short_to_be_masked_is_refused_before_anything_is_made(evening: Any) -> None:
+    kf = spied(evening, f'secrets = ["{PASS}"]', **{PASS: "moon"})
+    done = kf.kf("run", TINY, "--agent=spy", "--attempts=1", "--dir=x")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1) and not kf.folder.exists()
+    assert f"{PASS} has fewer than 8 characters" in done.stderr and "moon" not in done.stderr
+
+
 def test_notes_that_a_killed_run_left_are_masked_by_the_next(evening: Any, problem: str) -> None:
     kf = spied(evening, f'{NAMED}\nenv = {{ NIGHT_WAITS = "1" }}', **GIVEN)
     run = kf.start("run", problem, "--agent=spy", "--attempts=1", "--dir=x")
