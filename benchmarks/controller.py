@@ -41,11 +41,11 @@ n=0
 while [ ! -e go ]; do
   echo '{LINE}'
   n=$((n + 1))
-  [ $((n % 10)) = 1 ] && echo '{{"kind":"usage","models":{{"some":{{"input":'$n'00,"output":'$n'}}}},"dollars":0.'$n'}}'
+  [ $((n % 5)) = 1 ] && echo '{{"kind":"usage","models":{{"some":{{"input":'$n'00,"output":'$n'}}}},"dollars":0.'$n'}}'
   sleep {EVERY:.0f}
 done
 """
-"""Says a line, now and then what it has spent, until it is told to go."""
+"""Says a line, and each ten seconds what it has spent, until it is told to go."""
 
 CORE, MEMORY = 0.20, 400 << 20
 """What all of it may take: of one core, and bytes."""
