@@ -218,6 +218,8 @@ class Place:
 
     def submit(self) -> dict[str, Any]:
         files, fault = self._taken()
+        if files is None:  # it may mend that, and hand in again
+            raise BadIntake(fault or "the files cannot be read")
         self._handed = (files, fault, self._noted())
         return {"attempt": self.assignment.attempt, "handed_in": True, "fault": fault}
 

@@ -38,6 +38,19 @@ def test_it_gets_the_brief_and_measures(office: Office) -> None:
     assert done.usage.dollars is None and done.usage.tokens == 0, "nobody knows what a command costs"
 
 
+def test_what_cannot_be_read_is_not_handed_in(office: Office) -> None:
+    does = (
+        "ln -sf /etc/passwd number.txt; kf submit > first.txt 2>&1; echo $? >> first.txt; rm number.txt;"
+        "echo 7 > number.txt; kf measure > second.txt; kf submit > third.txt; echo 9 > number.txt"
+    )
+    done = office.work(Command(does))
+    assert "number.txt" in done.file("first.txt") and done.file("first.txt").splitlines()[-1] == "2"
+    assert "accepted" in done.file("second.txt"), "it was handed in, so nothing more is measured"
+    assert done.file("third.txt") == "handed in: attempt 1\n"
+    files, fault = done.place.collect()
+    assert (files["number.txt"], fault) == (b"7\n", None)
+
+
 def test_waiting_for_the_judge_is_no_silence(office: Office) -> None:
     """The judge is busy with others for far longer than the agent may be silent; then it is silent by itself."""
     agent = Command("kf measure; sleep 60", Entry(name="command", silence=0.5))
