@@ -133,7 +133,7 @@ def test_what_a_person_must_see_to_pauses_and_says_what_to_do(trouble: Trouble) 
         ASK, 2 * ASK, 4 * ASK, ASK_MOST, ASK_MOST
     ]  # fmt: skip
     assert all(said.incident == "broken" and said.standing.needs_person for said in all_said)
-    assert all_said[0].text == f"claude is paused: {why}. {advice}; it is tried again in 1 h"
+    assert all_said[0].text == f"claude is paused: {why}; {advice}; it is tried again in 1 h"
 
 
 @pytest.mark.parametrize("trouble", ["error", "denied"])
@@ -141,7 +141,7 @@ def test_one_that_dies_at_once_again_and_again_is_given_up_for_a_while(trouble: 
     all_said = list(again(NEW, ending(trouble, seconds=0.1), FAILURES + 1))
     assert [said.incident for said in all_said] == [None] * (FAILURES - 1) + ["broken", "broken"]
     assert all_said[FAILURES - 1].text == (
-        "claude is paused: it died at once 5 times in a row. "
+        "claude is paused: it died at once 5 times in a row; "
         "see the last attempts/*/agent.log, and kf doctor; it is tried again in 1 h"
     )
     assert all_said[-1].standing.until - all_said[-1].standing.since == 2 * ASK, "once more is enough to stay out"

@@ -247,10 +247,10 @@ def test_claude_windows() -> None:
     info: dict[str, Any] = {"status": "rejected", "rateLimitType": "five_hour", "resetsAt": 1795397774}
     paid = {"type": "rate_limit_event", "rate_limit_info": {**info, "isUsingOverage": True, "resetsAt": 0}}
     warned = {"type": "rate_limit_event", "rate_limit_info": {**info, "status": "allowed_warning", "utilization": 0.93}}
-    assert feed(parser("claude"), paid) == [Event("limit", text="five_hour rejected")]
+    assert feed(parser("claude"), paid) == [Event("limit", text="its five-hour limit is reached")]
     (warning,) = feed(parser("claude"), warned)
     assert (warning.text, warning.trouble, warning.reset) == (
-        "five_hour allowed_warning: 93% used",
+        "its five-hour limit is near: 93% used",
         None,
         Reset(1795397774),
     )

@@ -269,7 +269,7 @@ def _person(standing: Standing, ending: Ending, why: str, advice: str) -> Said:
     count = _count(standing.asked, ending)
     wait = _grown(ASK, ASK_MOST, count)
     waiting = replace(_wait(standing, ending, ending.at + wait, why), needs_person=True, asked=count)
-    return Said(waiting, "broken", f"{standing.name} is paused: {why}. {advice}; it is tried again in {span(wait)}")
+    return Said(waiting, "broken", f"{standing.name} is paused: {why}; {advice}; it is tried again in {span(wait)}")
 
 
 def _wait(standing: Standing, ending: Ending, until: float, why: str) -> Standing:

@@ -37,6 +37,7 @@ class Scripted:
     secrets: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, model: str | Play | None, entry: Entry = NOTHING) -> None:
+        entry.only("scripted", ("model",))
         self.name, self.entry = entry.name or "scripted", entry
         if callable(model):
             self.model: str | None = getattr(model, "__name__", "function")

@@ -44,7 +44,7 @@ def crew(agents: Sequence[Mapping[str, Any]], parked: Parked, now: float) -> Non
     ]
     heads, left = ["agent", "model", "slots", "busy", "paused until", "why"], ("agent", "model", "paused until", "why")
     if not waiting:
-        heads, rows = heads[:-1], [row[:-1] for row in rows]
+        heads, rows = heads[:-2], [row[:-2] for row in rows]
     table(heads, rows, left, less=("model", "busy"))
 
 

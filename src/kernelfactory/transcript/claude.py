@@ -176,7 +176,10 @@ class Claude:
 def window(info: dict[str, object]) -> Event | None:
     """The `limit` that a rate_limit_info tells of: a warning, or that it is reached and nothing is paid beyond it."""
     status, reset, share = text(info, "status"), _reset(info), number(info, "utilization")
-    said = f"{text(info, 'rateLimitType')} {status}" + ("" if share is None else f": {share:.0%} used")
+    how = {"rejected": "is reached", "allowed_warning": "is near"}.get(status, status)
+    said = f"its {text(info, 'rateLimitType').replace('_', '-')} limit {how}" + (
+        "" if share is None else f": {share:.0%} used"
+    )
     if status == "rejected" and not true(info, "isUsingOverage"):
         return Event("limit", text=said, trouble="usage_limit", reset=reset)
     return Event("limit", text=said, reset=reset) if status in ("allowed_warning", "rejected") else None

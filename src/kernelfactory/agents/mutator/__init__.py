@@ -35,6 +35,7 @@ class Mutator:
 
     def __init__(self, model: str | None = None, entry: Entry = NOTHING, *, seed: int | None = None) -> None:
         self.name, self.entry = entry.name or "mutator", entry
+        entry.only("mutator", ())
         if model is not None:
             raise BadInput(f"agent mutator has no models: leave @{model} away")
         self.model: str | None = None
