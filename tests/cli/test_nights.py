@@ -6,7 +6,9 @@ import hashlib
 import json
 import re
 import time
+import tracemalloc
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +182,25 @@ def test_a_transcript_that_was_changed_says_so(kf: Any, night: Path) -> None:
 def test_without_a_stream_a_transcript_is_what_was_printed(kf: Any, night: Path) -> None:
     assert kf("show", "made", "1", "--transcript").stdout.rstrip().endswith("(empty)")
     (night / "attempts" / "000001" / "agent.log").write_bytes(b"hello\x1b[2J\n\nthere \xff\n")
-    assert kf("show", "made", "1", "--transcript").stdout.endswith("hello[2J\n\nthere \ufffd\n\n")
+    assert kf("show", "made", "1", "--transcript").stdout.endswith("hello[2J\n\nthere \ufffd\n")
     found = json.loads(kf("show", "made", "1", "--transcript", "--json").stdout)["transcript"]
     assert [event["text"] for event in found] == ["hello\x1b[2J", "there \ufffd"]
+
+
+def test_a_transcript_is_shown_as_it_is_read(night: Path) -> None:
+    """An agent that prints a line a microsecond fills no terminal's memory."""
+    path = night / "attempts" / "000001" / "transcript.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"x\n" * (telling.EVENTS + 1000))
+    with Reader.open(night) as reader:
+        shown = telling.told(reader, 1)
+        first = list(islice(shown, 100))
+        tracemalloc.start()
+        rest = sum(1 for _ in shown)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(first) + rest > telling.EVENTS and peak < 1 << 20
+        assert len(telling.data(reader, 1)) == telling.EVENTS
 
 
 def test_the_kind_of_an_agent_comes_from_agents_toml(kf: Any, night: Path) -> None:

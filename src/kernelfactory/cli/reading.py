@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -227,16 +227,26 @@ def show(  # noqa: PLR0913, PLR0917 - one parameter for each option
         number_ = _wanted(reader, wanted)
         parts = {"diff": diff, "notes": notes, "brief": brief}
         texts: dict[str, Any] = {name: _PARTS[name](reader, number_) for name, asked in parts.items() if asked}
-        if transcript:
-            texts["transcript"] = (telling.data if json else telling.text)(reader, number_)
         if json:
+            texts |= {"transcript": telling.data(reader, number_)} if transcript else {}
             document({**_attempt_json(reader, number_), "verdicts": _verdicts(reader, number_), **texts})
             return 0
         _show_attempt(reader, number_)
-    for name, text in texts.items():
-        say("", f"── {name} " + "─" * (70 - len(name)))
-        say(colour_diff(plain(text)) if name == "diff" else plain(text) or "(empty)")
+        for name, text in texts.items():
+            _headed(name, [colour_diff(plain(text)) if name == "diff" else plain(text)])
+        if transcript:
+            _headed("transcript", telling.told(reader, number_))
     return 0
+
+
+def _headed(name: str, lines: Iterable[str]) -> None:
+    """A part of what is shown of an attempt, line by line as it comes."""
+    say("", f"── {name} " + "─" * (70 - len(name)))
+    empty = True
+    for line in lines:
+        empty = empty and not line
+        say(*([] if empty else [line]))
+    say(*(["(empty)"] if empty else []))
 
 
 def _split(named: str | None, attempt: int | None) -> tuple[Path | None, int | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from kernelfactory.transcript import Event
 
 FILE = "transcript.jsonl"
+EVENTS = 50_000
 LINES = 40
 """Lines of a tool's output that are shown; with --json all of them."""
 
@@ -104,21 +106,28 @@ def lines(event: Event) -> list[str]:
     return [f"{mark}{line}".rstrip() for line in shown]
 
 
-def text(reader: Reader, attempt: int) -> str:
-    """The whole transcript for a person; where there is none, what the agent's processes printed."""
+def told(reader: Reader, attempt: int) -> Iterator[str]:
+    """The lines of a transcript for a person, as they are read, for there may be millions; where there is none, what
+    the agent's processes printed."""
     if not path_of(reader.folder, attempt).is_file():
-        log = path_of(reader.folder, attempt, "agent.log")
-        return log.read_text("utf-8", "replace") if log.is_file() else ""
-    told: list[str] = []
+        yield from plain(_log(reader, attempt)).split("\n")
+        return
     if changed(reader, attempt):
-        told += ["(this file is not the one that was recorded)", ""]
+        yield from ("(this file is not the one that was recorded)", "")
+    apart = False
     for event in events(reader, attempt):
-        told += [*lines(event), *([""] if event.kind in ("message", "result", "end") else [])]
-    return "\n".join(told).rstrip("\n")
+        yield from ([""] if apart else [])
+        yield from lines(event)
+        apart = event.kind in ("message", "result", "end")
+
+
+def _log(reader: Reader, attempt: int) -> str:
+    log = path_of(reader.folder, attempt, "agent.log")
+    return log.read_text("utf-8", "replace").rstrip("\n") if log.is_file() else ""
 
 
 def data(reader: Reader, attempt: int) -> list[dict[str, Any]]:
-    """The same as events; what merely printed lines has a message for each."""
+    """The same as events, the first EVENTS of them; what merely printed lines has a message for each."""
     if path_of(reader.folder, attempt).is_file():
-        return [as_json(event) for event in events(reader, attempt)]
-    return [{"kind": "message", "text": line} for line in text(reader, attempt).splitlines() if line]
+        return [as_json(event) for event in islice(events(reader, attempt), EVENTS)]
+    return [{"kind": "message", "text": line} for line in _log(reader, attempt).splitlines() if line]
