@@ -16,6 +16,7 @@ from kernelfactory.model import Assignment, BadInput
 from kernelfactory.process import end_within
 from kernelfactory.progress import Plan
 from kernelfactory.redact import SHORTEST, Mask
+from kernelfactory.rota import FARTHEST
 from kernelfactory.shifts import KEEP_SECONDS, Shift
 
 TELLING = 3.0
@@ -118,7 +119,9 @@ class Loans:
     def _keep(self, agent: Agent, place: Place, folder: workspace.Workspace) -> None:
         """Keep what a session needs to go on, where a usage limit cut it short."""
         if place.limited is not None and agent.resumes and place.known_session:
-            until = max(place.limited, self._rooms.clock()) + KEEP_SECONDS
+            now = self._rooms.clock()
+            opens = place.limited if now < place.limited < now + FARTHEST else now
+            until = opens + KEEP_SECONDS
             folder.keep(until)
             self._rooms.record.keep(place.assignment.attempt, until)
 

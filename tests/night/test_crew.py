@@ -3,6 +3,7 @@ floor, record, git and judge."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -203,6 +204,19 @@ def test_a_fault_in_one_agent_ends_neither_the_night_nor_another_s_work(house: H
     assert {(row.state, row.end, row.dollars) for row in odd} == {("judged", "failed", 0.1)}
     assert all(row.score is not None for row in odd), "what it had measured is lost"
     assert all("a fault in the agent: ValueError('unheard of" in (row.fault or "") for row in odd)
+
+
+@pytest.mark.parametrize("until", [float("inf"), float("nan"), -1.0, 1e300])
+def test_a_reset_that_can_be_none_is_none_anywhere(house: House, until: float) -> None:
+    def odd(me: Fake, workplace: Workplace, limits: Limits) -> Usage:
+        workplace.session("one")
+        raise UsageLimit("used up", until=until)
+
+    assert house.run(Caps(attempts=1), (Fake("day", odd), 1)).exit_code == 0
+    with Reader.open(house.folder) as reader:
+        (kept,) = reader.kept(START)
+        assert kept.until == pytest.approx(START + 24 * 3600.0, abs=60.0)
+        assert json.loads(json.dumps(reader.status(START)))["kept"][0]["session"] == "one"
 
 
 # ── slots that are given away ────────────────────────────────────────────────────────────────────

@@ -177,6 +177,9 @@ def test_who_waits_until_when_and_why(night):
         assert shown["claude", model]["paused_why"] == "usage limit, resets 3am"
     assert shown["command", "./a"]["paused_until"] is None and shown["command", "./a"]["paused_why"] == "not logged in"
     assert shown["mutator", None]["paused_why"] is None
+    later = {(item["agent"], item["model"]): item for item in record.status(5000.0)["agents"]}
+    assert later["claude", "opus"]["paused_until"] is None and later["claude", "opus"]["paused_why"] is None
+    assert later["command", "./a"]["paused_why"] == "not logged in", "that is not over by itself"
     record.pause(night.run, claudes[:1], None)
     assert record.parked().keys() == {("claude", "sonnet"), ("command", "./a")}
     record.pause(night.run, [("mutator", None)], 9000.0, "x\0" * 5000)

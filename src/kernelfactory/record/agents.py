@@ -124,13 +124,15 @@ class Agents(Suspects):
         )
         return [Happened(*row) for row in reversed(rows)]
 
-    def agents(self) -> list[dict[str, Any]]:
-        """Who works in the latest run."""
+    def agents(self, now: float = 0.0) -> list[dict[str, Any]]:
+        """Who works in the latest run; a wait that is over by `now` is none."""
         rows = self._all(
-            "SELECT agent, model, slots, paused_until, paused_why,"
+            "SELECT agent, model, slots, iif(paused_until > ?1, paused_until, NULL) AS paused_until,"
+            " iif(ifnull(paused_until > ?1, 1), paused_why, NULL) AS paused_why,"
             " (SELECT count(*) FROM attempt a WHERE a.state = 'claimed'"
             " AND a.run = agent.run AND a.agent = agent.agent AND ifnull(a.model, '') = agent.model) AS busy"
-            " FROM agent WHERE run = (SELECT max(run) FROM run) ORDER BY agent, model"
+            " FROM agent WHERE run = (SELECT max(run) FROM run) ORDER BY agent, model",
+            now,
         )
         return [{**dict(row), "model": row["model"] or None, "paused_until": iso(row["paused_until"])} for row in rows]
 

@@ -249,7 +249,7 @@ class Reader(Agents):
         return rows[0]["state"], rows[0]["why"]
 
     def status(self, now: float = 0.0) -> dict[str, Any]:
-        """What `kf status --json` prints, from one snapshot; homes of sessions that are due at `now` are not listed."""
+        """What `kf status --json` prints, from one snapshot, without waits and kept sessions that are over at `now`."""
         with self._lock:
             own = not self._db.in_transaction
             if own:
@@ -307,7 +307,7 @@ class Reader(Agents):
                 }
                 for row in self.islands()
             ],
-            "agents": self.agents(),
+            "agents": self.agents(now),
             "kept": self._kept_json(now),
             "incidents": self._counts("SELECT kind, count(*) FROM incident GROUP BY kind ORDER BY kind"),
         }
