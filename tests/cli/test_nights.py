@@ -141,6 +141,9 @@ def test_show_tells_the_bill_the_session_and_what_was_done(kf: Any, night: Path)
     ]
     assert re.search(r" 4  claude  limit +out of extra usage resets 3am\n", out)
     assert "parked" not in out, "that was not in this attempt"
+    assert "  continues attempt 4, in a new session\n" in kf("show", "made", "5").stdout
+    with Record.open(night) as record:
+        record.session(5, "7c7e6aa8")
     assert "  continues attempt 4, whose session it went on with\n" in kf("show", "made", "5").stdout
     shown = json.loads(kf("show", "made", "4", "--json").stdout)
     tokens = {"input": 1000, "output": 50, "cache_read": 5000, "cache_write": 200}
@@ -203,6 +206,22 @@ def test_a_transcript_is_shown_as_it_is_read(night: Path) -> None:
         assert len(telling.data(reader, 1)) == telling.EVENTS
 
 
+def test_what_a_session_had_spent_before_is_not_told_again(night: Path) -> None:
+    """Attempt 5 goes on with attempt 4: in its session, whose totals go on, or in a new one, that begins at nothing."""
+    (night / "agents.toml").write_text('[a-name-that-is-longer-than-forty-characters-all-told]\nagent = "claude"\n')
+    path = night / "attempts" / "000005" / "transcript.jsonl"
+    path.parent.mkdir()
+    large = {"inputTokens": 1300, "outputTokens": 50, "cacheReadInputTokens": 5000, "cacheCreationInputTokens": 200}
+    used = {"opus": large, "ha\x1b[2Jiku": {"inputTokens": 7, "outputTokens": 1}}
+    path.write_text(json.dumps({**STREAM[-1], "modelUsage": used, "total_cost_usd": 0.75}) + "\n")
+    for session, dollars, tokens in (("a-new-one", 0.75, 1300), ("7c7e6aa8", 0.25, 300)):
+        with Record.open(night) as record:
+            record.session(5, session)
+        with Reader.open(night) as reader:
+            last = [event for event in telling.events(reader, 5) if event.kind == "usage"][-1]
+        assert (last.dollars, last.models["opus"].input) == (pytest.approx(dollars), tokens)
+
+
 def test_the_kind_of_an_agent_comes_from_agents_toml(kf: Any, night: Path) -> None:
     """A second account of the same program has another name; its stream is the program's."""
     old, path = night / "attempts" / "000004" / "transcript.jsonl", night / "attempts" / "000005" / "transcript.jsonl"
@@ -218,6 +237,8 @@ def test_the_kind_of_an_agent_comes_from_agents_toml(kf: Any, night: Path) -> No
 
 
 def test_what_a_resumed_session_had_spent_is_not_in_what_it_is_shown_to_spend(night: Path) -> None:
+    with Record.open(night) as record:
+        record.session(5, "7c7e6aa8")
     with Reader.open(night) as reader:
         models, dollars = telling._before(reader, reader.attempt(5))
     assert (models["opus"], dollars) == (Tokens(1000, 50, 5000, 200), 0.5)

@@ -307,7 +307,8 @@ def _show_attempt(reader: Reader, attempt: int) -> None:
         f"  commit    {row.commit or '-'}",
     )
     if row.continues is not None:
-        say(f"  continues attempt {row.continues}, whose session it went on with")
+        gone = telling.resumed(reader, row) is None
+        say(f"  continues attempt {row.continues}, {'in a new session' if gone else 'whose session it went on with'}")
     if row.session:
         say(f"  session   {one_line(row.session)}")
     if row.fault:

@@ -60,12 +60,20 @@ def _kind(folder: Path, agent: str) -> str:
     return entry.agent if entry is not None else agent
 
 
+def resumed(reader: Reader, row: Attempt) -> Attempt | None:
+    """The attempt whose session this one went on with; one whose session was gone had to begin its own."""
+    if row.continues is None or row.continues >= row.attempt or row.session is None:
+        return None
+    earlier = reader.attempt(row.continues)
+    return earlier if earlier.session == row.session else None
+
+
 def _before(reader: Reader, row: Attempt) -> tuple[dict[str, Tokens], float]:
     """What the session that this attempt went on with had spent, all told."""
     models: dict[str, Tokens] = {}
     dollars = 0.0
-    while row.continues is not None and row.continues < row.attempt:
-        row = reader.attempt(row.continues)
+    while (earlier := resumed(reader, row)) is not None:
+        row = earlier
         dollars += row.dollars or 0.0
         for model, tokens in reader.billed(row.attempt).items():
             models[model] = models.get(model, Tokens()).plus(tokens)
