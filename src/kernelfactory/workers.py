@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kernelfactory import agents, jail, process, workspace
+from kernelfactory import agents, jail, known, process, workspace
 from kernelfactory.agents import config
 from kernelfactory.agents.config import Entry
 from kernelfactory.assay import Rooms, Waiting, wait_for
@@ -98,6 +98,12 @@ def _refuse_too_many(crew: Sequence[tuple[agents.Agent, int]], allowed: float) -
         )
 
 
+def _hidden(folder: Path, entries: Mapping[str, Entry]) -> list[str]:
+    """What no agent may see: experiments, where the problem came from, the logins of others (its own is shown)."""
+    logins = [entry.login for entry in entries.values() if entry.login]
+    return [*map(str, known.private(folder)), *source(folder), *logins]
+
+
 def run(
     folder: Path,
     plan: Plan,
@@ -136,5 +142,5 @@ def run(
         mine = scratch / hashlib.sha256(os.fsencode(rooms.folder.resolve())).hexdigest()[:16]
         mine.mkdir(mode=0o711, exist_ok=True)
         gateway = stack.enter_context(Gateway())
-        ground = workspace.Ground(mine, here, problem, (str(scratch), str(rooms.folder), *source(folder)), gateway)
+        ground = workspace.Ground(mine, here, problem, (str(scratch), *_hidden(folder, entries)), gateway)
         return Floor(rooms, plan, crew, ground).run(on_progress, on_message)

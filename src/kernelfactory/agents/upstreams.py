@@ -42,7 +42,8 @@ _QUESTIONS = (
     r"api/(?:chat|generate|show)",
     rf"models/{_NAME}:(?:generateContent|streamGenerateContent|countTokens|rawPredict|streamRawPredict)",
 )
-ASKS = rf"POST {_BELOW}/(?:{'|'.join(_QUESTIONS)})|(?:GET|HEAD) (?:/?|{_BELOW}/(?:models(?:/{_NAME})*|api/(?:tags|version)))"
+_LISTS = rf"/?|{_BELOW}/(?:models(?:/{_NAME})*|api/(?:tags|version))"
+ASKS = rf"POST {_BELOW}/(?:{'|'.join(_QUESTIONS)})|(?:GET|HEAD) (?:{_LISTS})"
 """What an agent may use a key for: to ask a model, by any vendor's API, and which models there are. A key opens more:
 files, batches, stored answers, other keys; nothing of that is let through."""
 

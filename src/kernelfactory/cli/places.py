@@ -12,12 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from kernelfactory.files import state_folder
+from kernelfactory.known import KNOWN, LATEST, remembered
 from kernelfactory.model import BadInput
-
-LATEST = "latest"
-KNOWN = "experiments"
-"""In the state folder: the experiments made here, one a line, the latest last."""
-MOST_KNOWN = 1000
 
 
 def remember(folder: Path) -> None:
@@ -34,24 +30,6 @@ def remember(folder: Path) -> None:
         from kernelfactory.cli.terminal import warn
 
         warn(f"kf: cannot remember this experiment in {state} ({error.strerror}): name its folder in later commands")
-
-
-def remembered() -> list[Path]:
-    """The experiments made here, as far as they are remembered, the latest last; some may be gone."""
-    named: list[bytes] = []
-    for name in (LATEST, KNOWN):
-        with suppress(OSError):
-            named = (state_folder() / name).read_bytes().split(b"\n") + named
-    return [Path(os.fsdecode(line)) for line in dict.fromkeys(named) if line][-MOST_KNOWN:]
-
-
-def every_experiment() -> list[Path]:
-    """The experiments that this machine can know of: those made here, and what lies beside them or in ./experiments."""
-    known = remembered()
-    beside = [folder.parent for folder in known] + [Path("experiments")]
-    around = [path.parent for place in dict.fromkeys(beside) if place.is_dir() for path in place.glob("*/record.db")]
-    found = dict.fromkeys(folder.resolve() for folder in (*known, *sorted(around)))
-    return [folder for folder in found if (folder / "record.db").is_file()]
 
 
 def experiment(folder: Path | None) -> Path:
@@ -81,7 +59,7 @@ def new_folder(named: Path | None, problem: str) -> Path:
     if named is not None and not str(named).isprintable():
         raise BadInput(f"{str(named)!a}: name a new folder with printable characters only")
     if named is None:
-        return _unused(Path("experiments") / f"{problem}-{time.strftime('%Y%m%d-%H%M%S')}")
+        return _unused(Path(KNOWN) / f"{problem}-{time.strftime('%Y%m%d-%H%M%S')}")
     if os.path.exists(named) and not os.path.isdir(named):
         raise BadInput(f"{named} is a file: name a new folder with --dir")
     if os.path.isdir(named) and any(named.iterdir()):

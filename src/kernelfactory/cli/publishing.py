@@ -37,12 +37,12 @@ def publish_check(
     """Would this give away a program whose problem says solutions = "private"?
 
     Looks at every file, and in a git repository at every object of its history. Exit code 1 when it would."""
-    from kernelfactory import publish
+    from kernelfactory import known, publish
 
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder; name what you mean to publish")
     named = [places.experiment(each).resolve() for each in experiments or ()]
-    report = publish.check(folder, named, [] if named else places.every_experiment())
+    report = publish.check(folder, named, [] if named else known.every_experiment())
     if json:
         document(_document(folder, report))
     else:
