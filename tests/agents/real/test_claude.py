@@ -14,7 +14,7 @@ from kernelfactory.agents.claude import Claude
 from kernelfactory.agents.config import Entry
 from kernelfactory.jail import Unprotected
 from kernelfactory.model import Limits, Tokens
-from stubs import Anthropic, Fault, Stub, Turn, night
+from stubs import Anthropic, Fault, Stub, Turn
 from stubs.play import Call
 
 
@@ -26,14 +26,6 @@ class TestClaude(Nights):
     def agent(self, stub: Stub, **entry: Any) -> Claude:
         env = {"CLAUDE_CODE_MAX_RETRIES": "1", **entry.pop("env", {})}
         return Claude(self.model, Entry(name="claude", upstream=stub.url, env=env, **entry))
-
-    def test_without_a_login_it_fails_before_it_begins(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv(self.variable)
-        with self.stub(night(EDIT)) as stub:
-            agent = self.agent(stub)
-            assert not agent.state().ready and agent.state().login is None
-            done = office.work(agent)
-            assert done.trouble == "auth" and stub.log == []
 
     def tools(self, asked: Mapping[str, Any]) -> None:
         offered = {tool["name"] for tool in asked["tools"]}

@@ -12,6 +12,7 @@ from atwork import Office
 from kernelfactory.agents.codex import Codex
 from kernelfactory.agents.config import Entry
 from kernelfactory.model import Limits, Tokens
+from kernelfactory.testing.agent import holding
 from stubs import Fault, OpenAI, Stub, Turn
 from stubs.play import Call
 
@@ -31,11 +32,10 @@ class TestCodex(Nights):
 
     def test_a_key_that_got_in_is_found(self, office: Office) -> None:
         with self.stub([Turn("looks", ["env | tee env.txt"]), Turn("Done.")]) as stub:
-            done = office.work(self.agent(stub, env={"LEAKED": self.key}))
-            with pytest.raises(AssertionError):
-                self.no_key(done, stub)
+            done = office.work(self.agent(stub, env={"LEAKED": self.secret}))
+            assert any(path.endswith("/env.txt") for path in holding(done.place.folder, self.secret))
             told = "\n".join(done.place.lines)
-            assert self.key not in told and f"LEAKED=[redacted:{self.variable}]" in told
+            assert self.secret not in told and f"LEAKED=[redacted:{self.variable}]" in told
 
     def test_a_session_is_gone_on_with_later_and_pays_for_itself_alone(self, office: Office) -> None:
         measures = Turn("measures", calls=[Call("mcp__kernelfactory__measure", {})])
