@@ -344,6 +344,7 @@ class Floor:
         return self._rooms.problem.metric
 
     def _close(self) -> Ending:
+        self.factory.reap(self._rooms.clock())  # whose lease was over when it handed in
         end = self._end or End("no slot is left", 3)
         if not self._ended and end.state == "finished":
             end = replace(end, why=f"nothing was left to do: {end.why}")

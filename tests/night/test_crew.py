@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
@@ -25,7 +26,7 @@ from kernelfactory.model import AgentFailed, Limits, Tokens, Usage, UsageLimit
 from kernelfactory.record import Attempt, Crew, Reader, Record, Start
 from kernelfactory.rota import Wait
 from kernelfactory.shifts import HELD_SECONDS, Shift, Shifts
-from kernelfactory.workers import Ending, Plan, World
+from kernelfactory.workers import Ending, Plan, Progress, World
 
 TINY = Path(__file__).parent.parent / "problems" / "tiny_number"
 START = 1_795_000_000.0
@@ -61,6 +62,7 @@ class House:
         self.folder, self.scratch = base / "x", base / "scratch"
         self.clock = FakeClock(START)
         self.said: list[str] = []
+        self.watch: Callable[[Progress], None] = lambda progress: None
         workers.make(self.folder, problem.load(TINY), Settings(), unprotected=True, scratch=self.scratch)
 
     def run(self, caps: Caps, *crew: tuple[Fake, int], **more: Any) -> Ending:
@@ -72,7 +74,7 @@ class House:
         specs = tuple(f"{name}:{slots}" for name, (_, slots) in zip(names, crew, strict=True))
         plan = Plan(specs, caps, scratch=self.scratch, unprotected=True, **more)
         world = World(self.clock, self.clock.wait, jail=jail.find(unprotected=True), agents=names)  # type: ignore[arg-type]
-        return workers.run(self.folder, plan, on_message=self.said.append, world=world)
+        return workers.run(self.folder, plan, on_progress=self.watch, on_message=self.said.append, world=world)
 
     def rows(self) -> list[Attempt]:
         with Reader.open(self.folder) as reader:
@@ -188,6 +190,29 @@ def test_when_the_first_that_tries_comes_through_the_others_wait_no_longer(house
     house.run(Caps(attempts=8), (Fake("day", does), 3))
     first, *others = sorted(row.started_at for row in house.rows()[3:])
     assert [at - first for at in others[:3]] == pytest.approx([10.0, 10.0, 10.0], abs=1.0)
+
+
+def test_an_attempt_that_outlives_its_lease_is_settled_before_the_run_ends(house: House) -> None:
+    """The machine slept: the last attempt hands in when its claim is over."""
+
+    def sleeps(me: Fake, workplace: Workplace, limits: Limits) -> Usage:
+        done = works(60.0)(me, workplace, limits)
+        assert told.wait(60.0)
+        me.clock.sleep(limits.seconds + 10_000.0)
+        return done
+
+    def busy(progress: Progress) -> None:
+        """Whoever watches has seen that the time is up, and sees nothing more before the slot is done."""
+        if progress.draining:
+            told.set()
+            for thread in threading.enumerate():
+                if thread.name.startswith("slot "):
+                    thread.join(60.0)
+
+    told, house.watch = threading.Event(), busy
+    house.run(Caps(seconds=30.0), (Fake("day", sleeps), 1))
+    (row,) = house.rows()
+    assert (row.state, row.end, row.outcome, row.dollars) == ("judged", "interrupted", "improved", 0.1)
 
 
 # ── agents with faults ───────────────────────────────────────────────────────────────────────────
