@@ -62,6 +62,20 @@ def test_the_memory_of_a_tree_is_bounded(places: Mapping[str, Place], binary: st
     assert Bubblewrap(binary).run(spec).out_of_memory
 
 
+def test_no_tree_may_have_all_of_the_machine(places: Mapping[str, Place], binary: str) -> None:
+    """An agent is asked for no bound, for its runtime reserves more than it uses; one that leaks is ended all the same,
+    before it ends others."""
+    before, place = held(places), places["memory"]
+    child = Bubblewrap(binary).spawn(greedy("import time; time.sleep(60)", memory=None, tree_memory=None))
+    try:
+        [group] = [Path(place.folder, name) for name in held(places) - before if Path(place.folder, name).is_dir()]
+        bound = int((group / ("memory.max" if place.unified else "memory.limit_in_bytes")).read_text())
+    finally:
+        child.kill()
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert machine / 2 < bound < machine
+
+
 @pytest.mark.parametrize("text", [FAMILY, FILLED], ids=["many processes", "a room"])
 def test_without_a_group_it_is_not(binary: str, text: str) -> None:
     """Injected fault."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from kernelfactory import process, seccomp, view
 from kernelfactory.interpreter import SHIPPED, interpreter_binds
 from kernelfactory.jail import groups, programs
-from kernelfactory.jail.spec import Launch, Launcher, Spec, limited, limits, tree_memory
+from kernelfactory.jail.spec import Launch, Launcher, Spec, group_memory, limited, limits
 from kernelfactory.jail.users import UID_BASE, drops, judged_uid
 from kernelfactory.jail.watch import Watch
 from kernelfactory.model import Trust
@@ -55,7 +55,7 @@ class Bubblewrap(Launcher):
         place, moved, binary = self._staged(sources, uid)
         if spec.whole and place and not any(mount.place == place for mount in mounts):
             mounts.append(Mount(place, "hide"))
-        group = groups.make(tree_memory(spec), spec.processes) if self._grouped else None
+        group = groups.make(group_memory(spec), spec.processes) if self._grouped else None
         watch = Watch(_environment(spec.env), _BEGAN, group)
         filters = self._filter_pipe(self._filters[spec.alone])
         command, orders = _command(spec, limited(spec.argv, limits(spec), self._prlimit))

@@ -18,7 +18,7 @@ from kernelfactory import process, seccomp, view
 from kernelfactory.interpreter import interpreter_binds
 from kernelfactory.jail import grants, groups, programs
 from kernelfactory.jail.rooms import Room, Rooms, removed
-from kernelfactory.jail.spec import Launch, Launcher, Spec, limits, outside, tree_memory
+from kernelfactory.jail.spec import Launch, Launcher, Spec, group_memory, limits, outside, tree_memory
 from kernelfactory.jail.users import drops, judged_uid
 from kernelfactory.jail.watch import Watch
 from kernelfactory.model import BadInput, Trust
@@ -113,7 +113,7 @@ class Landlock(Launcher):
             os.stat(source)
         uid = None if not self._drops else spec.uid if spec.uid is not None else judged_uid()
         room = self._rooms.make(spec.rooms, uid)
-        watch = _Leash(groups.make(tree_memory(spec), spec.processes + 1) if self._grouped else None, room)
+        watch = _Leash(groups.make(group_memory(spec), spec.processes + 1) if self._grouped else None, room)
         try:
             return self._launch(spec, options, uid, watch, room)
         except BaseException:

@@ -17,6 +17,8 @@ from kernelfactory.pipes import Halt
 from kernelfactory.process import Child, Finished, Options
 from kernelfactory.view import Pair
 
+_SHARE = 0.75
+
 
 class JailFailed(KernelFactoryError):
     """The jail itself did not start (no memory, no disk, no namespaces …): the command never ran."""
@@ -38,7 +40,8 @@ class Spec:
 
     `read`, `write`: (source, place inside) binds; `env` is all of the environment; `seconds` of wall time (and of CPU
     time on every core); `memory` (bytes) of address space of each process, None for no limit; `tree_memory` (bytes) of
-    all processes and writable rooms together, bounded where the system lets us, None for twice `memory` and the rooms;
+    all processes and writable rooms together, bounded where the system lets us, None for twice `memory` and the rooms
+    (without that for most of the machine, where there are control groups);
     `processes` counts threads too; `files_bytes` bounds each file written, `tmp_bytes` /tmp and /dev/shm each. `hide`:
     folders of the machine that show empty wherever a bind would show them; `rooms`: more empty writable places, like
     /tmp. `reach`: what can be connected to without a `network`; nothing else can. `whole`: the view starts from the
@@ -154,6 +157,13 @@ def tree_memory(spec: Spec) -> int | None:
     if spec.tree_memory is not None or spec.memory is None:
         return spec.tree_memory
     return 2 * spec.memory + (2 + len(spec.rooms)) * spec.tmp_bytes
+
+
+def group_memory(spec: Spec) -> int:
+    """The same for a control group, which costs nothing: where no bound is asked for, a share of this machine, so that
+    no one tree takes what all others need."""
+    told = tree_memory(spec)
+    return told if told is not None else int(_SHARE * os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
 
 
 def outside(path: str, binds: Sequence[Pair], rooms: Sequence[Pair]) -> str:
