@@ -126,11 +126,13 @@ class Loans:
             self._rooms.record.keep(place.assignment.attempt, until)
 
     def sweep(self) -> None:
-        """Remove what dead runs of this experiment left, and kept sessions whose time is over."""
-        now = self._rooms.clock()
-        for base in workspace.leftovers(self._ground.root, now):
-            end_within(str(base))
-            workspace.remove(base)
-        for attempt, until in self._rooms.record.homes().items():
-            if until <= now:
-                self._rooms.record.keep(attempt, None)
+        """Remove what dead runs of this experiment left, but for the sessions that can still be gone on with."""
+        record = self._rooms.record
+        kept = {Path(kept.workspace).parent.resolve(): kept.attempt for kept in record.kept(self._rooms.clock())}
+        for base in workspace.leftovers(self._ground.root):
+            if base.resolve() not in kept:
+                end_within(str(base))
+                workspace.remove(base)
+        for attempt in record.homes():
+            if attempt not in kept.values():
+                record.keep(attempt, None)

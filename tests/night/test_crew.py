@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -22,8 +23,8 @@ from kernelfactory.agents import EMBEDDED, Readiness, Workplace
 from kernelfactory.agents.config import NOTHING, Entry
 from kernelfactory.budget import Caps
 from kernelfactory.experiment import Settings
-from kernelfactory.model import AgentFailed, Limits, Tokens, Usage, UsageLimit
-from kernelfactory.record import Attempt, Crew, Reader, Record, Start
+from kernelfactory.model import AgentFailed, Choice, Limits, Tokens, Usage, UsageLimit
+from kernelfactory.record import Attempt, ClaimRow, Crew, Reader, Record, Start
 from kernelfactory.rota import Wait
 from kernelfactory.shifts import HELD_SECONDS, Shift, Shifts
 from kernelfactory.workers import Ending, Plan, Progress, World
@@ -281,3 +282,24 @@ def test_who_waits_when_a_run_ends_goes_on_waiting_and_nobody_else(house: House)
     assert {row.model for row in later if row.started_at < now + 3500.0} == {"./b"}, "it was never at a limit"
     with Reader.open(house.folder) as reader:
         assert reader.parked().keys() == {("command", "./a"), ("day", "small")}, "another model of the same login waits"
+
+
+def test_sessions_that_cannot_be_gone_on_with_are_not_kept_over_a_kill(house: House) -> None:
+    """A run was killed between a claim and its workspace, or before what was kept was on record."""
+
+    def cut(me: Fake, workplace: Workplace, limits: Limits) -> Usage:
+        workplace.session(f"session {workplace.assignment.attempt}")
+        me.clock.sleep(3.0)
+        raise UsageLimit("used up", until=me.clock() + 9 * 3600.0)
+
+    house.run(Caps(attempts=3), (Fake("day", cut), 3))
+    first, second, third = house.rows()
+    bases = {row.attempt: Path(str(row.workspace)).parent for row in (first, second, third)}
+    with Record.open(house.folder) as record:
+        record.keep(second.attempt, None)
+        row = ClaimRow(4, Choice(0, 0, "x"), "t", house.clock(), house.clock(), "day", "w", "none", None, 1, 1000.0)
+        record.claim(replace(row, continues=first.attempt))
+    assert house.run(Caps(attempts=4), (Fake("day", cut), 1)).exit_code == 0
+    assert [attempt for attempt, base in bases.items() if base.exists()] == [third.attempt]
+    with Reader.open(house.folder) as reader:
+        assert [kept.attempt for kept in reader.kept(house.clock())] == [*reader.homes()] == [third.attempt]
