@@ -13,7 +13,7 @@ DEV := $(VENV)/.ready-dev
 FLOOR0 := population policy budget brief suspicion timing transcript signs rota redact
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix soak bench lock clean
+.PHONY: help setup demo test agents check fix soak bench lock clean
 
 help: ## print this
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,8 +26,11 @@ setup: $(RUN) ## make $(VENV) with everything that `kf` needs
 demo: $(RUN) ## 90 seconds: a faster kernel, found by search alone (no key, no network)
 	@$(BIN)/kf demo $(ARGS)
 
-test: $(DEV) ## all tests (no root, at most 8 minutes)
-	@$(BIN)/pytest -n $(JOBS) -rs -m "not soak" $(ARGS)
+test: $(DEV) ## all tests but those of `make agents` (no root, at most 8 minutes)
+	@$(BIN)/pytest -n $(JOBS) -rs -m "not soak" --ignore=tests/agents/real $(ARGS)
+
+agents: $(DEV) ## the real agents' programs against stub model servers (scripts/agents.sh installs them)
+	@$(BIN)/pytest -n $(JOBS) -rs -m "not soak" tests/agents/real $(ARGS)
 
 check: $(DEV) ## style, types, the floors of the house, and every branch of floor 0
 	@$(BIN)/ruff check .
