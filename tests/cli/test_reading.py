@@ -38,7 +38,7 @@ def test_status_for_people(kf: Any, experiment: Path) -> None:
         "     0      0     -       1      1",
         "     1      1    80       2      0",
         "",
-        "agent    model  slots  busy  paused until",
+        "agent    model  slots  busy",
         "mutator             2     1",
     ]
 
