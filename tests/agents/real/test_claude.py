@@ -30,7 +30,8 @@ class TestClaude(Nights):
     def tools(self, asked: Mapping[str, Any]) -> None:
         offered = {tool["name"] for tool in asked["tools"]}
         assert "Bash" in offered and not offered & {"WebFetch", "WebSearch", "AskUserQuestion"}
-        assert "mcp__kernelfactory__measure" in str(asked)
+        told = [request.body for request in self.asked.wait()]
+        assert "mcp__kernelfactory__measure" in str(told), "at the latest when its server is there"
 
     def test_a_session_is_gone_on_with_later_and_pays_for_itself_alone(self, office: Office) -> None:
         measures = Turn("measures", calls=[Call("mcp__kernelfactory__measure", {})])
