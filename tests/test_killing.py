@@ -238,9 +238,9 @@ def end(talk: Ended) -> None:
 
 
 def test_a_jail_that_outlives_the_controller_is_seen(workspace: str) -> None:
-    """Injected fault."""
+    """Injected fault; in no control group: whoever starts a jail next ends those that dead controllers left."""
     made("bubblewrap")
-    loose = CONTROLLER.replace("held = jail.find()", "held = Loose(jail.find().binary)")
+    loose = CONTROLLER.replace("held = jail.find()", "held = Loose(jail.find().binary, grouped=False)")
     text = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_killing import Loose\n{loose}"
     talk = controller("bubblewrap", workspace, text)
     gone = talk.gone(1.0)

@@ -313,12 +313,13 @@ from kernelfactory import jail, workers
 from kernelfactory.budget import Caps
 from test_killing import Loose
 plan = workers.Plan((f"command@{sys.argv[3]}:2",), Caps(attempts=4))
-workers.run(Path(sys.argv[2]), plan, world=workers.World(jail=Loose(jail.find().binary)))
+workers.run(Path(sys.argv[2]), plan, world=workers.World(jail=Loose(jail.find().binary, grouped=False)))
 """
 
 
 def test_a_jail_that_outlives_the_controller_is_seen(bubblewrap: None, evening: Any) -> None:
-    """Injected fault; by a command, since Claude Code and Codex go by themselves when nobody is there any more."""
+    """Injected fault; by a command, since Claude Code and Codex go by themselves when nobody is there any more. In no
+    control group: whoever starts a jail next, another test say, ends those that dead controllers left."""
     kf: Evening = evening({})
     (kf.base / "steps.json").write_text("[]")
     assert kf.kf("run", TINY, "--agent=scripted@steps.json", "--attempts=1", "--dir=x").returncode == 0
