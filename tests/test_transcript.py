@@ -112,7 +112,7 @@ def test_enough_is_captured() -> None:
     }
     assert sum(path.stat().st_size for path in SAMPLES.iterdir()) < 600_000
     told = b"\n".join(path.read_bytes() for path in SAMPLES.iterdir())
-    assert not [word for word in (b"/home/u", b"/root/", b"registry.", b"sk-ant-") if word in told]
+    assert not [word for word in (b"/home/", b"/tmp/pytest", b"registry.", b"sk-ant-") if word in told]
 
 
 @pytest.mark.parametrize(
